@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an edit must leave alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from kedit.gate import Gate, locality
+
+
+@pytest.mark.editing_property("locality.neighbors")
+def test_neighbors(gate: Gate) -> None:
+    """Other subjects with the same true object keep it (Meng et al. 2022, ROME, section 3.4: neighborhood score).
+
+    Judged after batches of thirty facts, or after single edits for an editor without batches; the unedited model's
+    own score stands in the note."""
+    found = locality(gate)
+    gate.judge("NS", found.neighbors, note=f"unedited {found.neighbors_before:.3f}")
+
+
+@pytest.mark.editing_property("locality.perplexity")
+def test_perplexity(gate: Gate) -> None:
+    """Unrelated text stays as likely as it was: perplexity of held-out sentences over that of the unedited model
+    (D4S, equation 1; Gupta et al. 2024 on perplexity as a sign of collapse)."""
+    found = locality(gate)
+    gate.judge("perplexity_ratio", found.perplexity / found.perplexity_before, note="edited over unedited")

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Edits of one subject, one after the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from kedit.gate import Gate, homogeneous_gap
+
+
+@pytest.mark.editing_property("perturbation.homogeneous-sequence", needs=("sequential",))
+@pytest.mark.parametrize("edits", [2, 8], ids=lambda n: f"{n}-edits")
+def test_homogeneous_sequence(gate: Gate, edits: int) -> None:
+    """The first of several single edits on one subject survives as often as the first of as many edits on distinct
+    subjects (S2RKE, section 5.1: later edits of a subject overwrite earlier ones). Paired over trials: both
+    sequences begin with the same edit."""
+    found = homogeneous_gap(gate, edits)
+    gate.judge("exact_match_gap", found.gap.value, note=f"{found}")
+    gate.judge("standard_error", found.gap.error, note="too few trials to judge the gap")
+    gate.judge("distinct_exact_match", found.distinct.value, note=f"{found}")

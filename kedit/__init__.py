@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Knowledge editing in language models, and a gate that judges an editor."""

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROME (Meng et al. 2022a): one fact, one layer, one exact constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from kedit.editors.base import EditorError, Tags
+from kedit.editors.settings import completed, plain
+from kedit.facts import Fact, check_facts
+from kedit.locate_then_edit.contexts import ContextConfig
+from kedit.locate_then_edit.keys import SubjectReader
+from kedit.locate_then_edit.pipeline import Session, open_session
+from kedit.locate_then_edit.solvers import rank_one
+from kedit.locate_then_edit.values import ValueConfig, optimise_values
+from kedit.models.activations import Site
+from kedit.models.language_model import LanguageModel
+from kedit.updates import Evidence, LayerEvidence, LowRank, Update
+
+__all__ = ["Rome"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rome:
+    """Rank-one model editing.
+
+    `Delta = (v* - W k*) (C^{-1} k*)^T / (k*^T C^{-1} k*)`, so that `(W + Delta) k* = v*`.
+
+    Where text and published code part: the paper has one `k*`, the mean over contexts; the published code takes the
+    mean for the direction and the bare prompt's key for the constraint, whose product is not guaranteed to be positive
+    or large. `keys` chooses. Most published configurations also drop the covariance; `covariance` says so openly.
+
+    Attributes:
+        layer: the edited block.
+        keys: `averaged` as in the paper, or `mixed` as in the published code.
+        covariance: False takes the identity for `C`.
+        damping: multiple of `trace(C) / f` added to the diagonal of `C`.
+        value: the value optimisation.
+        contexts: the sampled prefixes.
+    """
+
+    name: ClassVar[str] = "rome"
+    tags: ClassVar[Tags] = Tags(sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
+
+    layer: int | None = None
+    value: ValueConfig | None = None
+    keys: Literal["averaged", "mixed"] = "averaged"
+    covariance: bool = True
+    damping: float = 1e-4
+    contexts: ContextConfig = field(default_factory=ContextConfig)
+
+    def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Session | None = None) -> tuple[Update, Session]:
+        """An update for one fact; the state is the session's contexts and second moments.
+
+        Raises:
+            EditorError: more than one fact.
+        """
+        check_facts(facts)
+        if len(facts) > 1:
+            raise EditorError(f"rome edits one fact a call and got {len(facts)}; call it once for each, in sequence")
+        setting = completed(self, model, name=self.name)
+        (layer,) = model.check_layers([-1 if setting.layer is None else setting.layer])
+        session = state or open_session(model, [layer], setting.contexts, covariance=setting.covariance)
+        key, value = Site("key", layer), Site("value", layer)
+        with model.frozen():
+            wanted = optimise_values(
+                model, facts, (0,), layer, session.contexts, setting.value or ValueConfig(), base="value"
+            )
+            reader = SubjectReader(model, facts, session.contexts, "flat")
+            mean = reader.read(model, averaged=[key, value])
+            bare = reader.read(model, bare=[key, value])
+        target = wanted.base + wanted.delta
+        reached = mean if setting.keys == "averaged" else bare
+        residual = target - reached[value]
+        factor = session.moments[layer].factor(setting.damping) if setting.covariance else None
+        left, right = rank_one(residual[:, 0], mean[key][:, 0], reached[key][:, 0], factor)
+        changes = {model.weight_name(layer): LowRank(left, right)}
+        update = Update(
+            changes=changes,
+            base=model.fingerprint(changes),
+            facts=tuple(facts),
+            editor=self.name,
+            config=plain(setting),
+            seed=setting.contexts.seed,
+            evidence=Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,)),
+        )
+        return update, session

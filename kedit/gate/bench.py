@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench of one worker: models and worlds loaded once, measurements shared between tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from kedit.editors.base import Editor, Tags
+from kedit.gate.cases import Case
+from kedit.gate.judging import Judge
+from kedit.gate.run import GateRun
+from kedit.models.language_model import LanguageModel
+from kedit.worlds.sampling import FactSampler
+from kedit.worlds.world import World
+
+__all__ = ["Bench", "Gate"]
+
+T = TypeVar("T")
+
+
+class Bench:
+    """Loads each model and world once and remembers shared measurements."""
+
+    def __init__(self, run: GateRun) -> None:
+        """Nothing is loaded yet; one thread, so that a number does not depend on the machine's load."""
+        torch.set_num_threads(1)
+        self.run = run
+        self._models: dict[str, LanguageModel] = {}
+        self._worlds: dict[int, World] = {}
+        self._shared: dict[Hashable, Any] = {}
+
+    def model(self, case: Case) -> LanguageModel:
+        """The unedited model of a case; copy it before you edit."""
+        if case.folder not in self._models:
+            self._models[case.folder] = LanguageModel.from_pretrained(case.folder)
+        return self._models[case.folder]
+
+    def world(self, case: Case) -> World:
+        """The world whose facts the model knows, from the seed in its card (0 without a card)."""
+        card = Path(case.folder) / "card.json"
+        seed = json.loads(card.read_text(encoding="utf-8")).get("world_seed", 0) if card.is_file() else 0
+        if seed not in self._worlds:
+            self._worlds[seed] = World.generate(seed)
+        return self._worlds[seed]
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The value of `compute()`, computed once for each key."""
+        if key not in self._shared:
+            self._shared[key] = compute()
+        value: T = self._shared[key]
+        return value
+
+
+class Gate:
+    """What a property test is given: an editor, a model, facts, and a judge.
+
+    Attributes:
+        editor: the editor under test.
+        name: the editor as on the command line.
+        model_name: name of the model.
+        seed: seed of every draw.
+        parameters: parameters of the test.
+    """
+
+    def __init__(self, bench: Bench, case: Case, parameters: Mapping[str, Any], judge: Judge | None) -> None:
+        """Bind a test to its case."""
+        self._bench = bench
+        self._case = case
+        self._judge = judge
+        self.editor: Editor = bench.run.editors[case.editor]
+        self.name = case.editor
+        self.model_name = case.model
+        self.seed = bench.run.options.seed
+        self.parameters = parameters
+
+    @property
+    def tags(self) -> Tags:
+        """What the editor says it is."""
+        return self.editor.tags
+
+    @property
+    def base(self) -> LanguageModel:
+        """The unedited model, shared by all tests: read it, never edit it."""
+        return self._bench.model(self._case)
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """An unedited copy for this test alone."""
+        return self.base.copy()
+
+    @property
+    def world(self) -> World:
+        """The world whose facts the model knows."""
+        return self._bench.world(self._case)
+
+    @property
+    def facts(self) -> FactSampler:
+        """Seeded draws of facts to edit."""
+        return FactSampler(self.world)
+
+    def shared(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """A measurement of this editor on this model that several tests judge, made once a worker.
+
+        `compute` must depend on nothing but the editor, the model, the seed and the key.
+        """
+        return self._bench.remember((self._case, key), compute)
+
+    def baseline(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """A measurement of the unedited model, made once a worker whatever the editor."""
+        return self._bench.remember((self._case.folder, key), compute)
+
+    def judge(self, metric: str, measured: float, *, note: str = "", **parameters: Any) -> bool:
+        """Record a number and compare it with its threshold; the test fails at its end if any was wrong.
+
+        Raises:
+            LookupError: the threshold does not exist, or the test is not an editing property.
+        """
+        if self._judge is None:
+            raise LookupError("only a test marked editing_property can judge")
+        return self._judge.judge(metric, measured, note=note, **parameters)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which editors are judged on which models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kedit.gate.options import GateOptions
+from kedit.paths import fixtures_dir
+
+__all__ = ["Case", "cases", "model_folder", "tiny_models"]
+
+# Without --editor every reference editor meets one model and one of them meets all, so that the suite stays cheap.
+_COMMON_MODEL = "tiny-gpt2"
+_THOROUGH_EDITOR = "memit-merge"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """One editor on one model: `editor` as on the command line, `model` a name for display, `folder` its files."""
+
+    editor: str
+    model: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"{self.editor}@{self.model}"
+
+
+def tiny_models() -> tuple[str, ...]:
+    """Names of the tiny models that kedit carries, sorted."""
+    return tuple(sorted(path.parent.name for path in (fixtures_dir() / "models").glob("tiny-*/config.json")))
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model given by a tiny model's name or by a path.
+
+    Raises:
+        pytest.UsageError: it is neither.
+    """
+    if name in tiny_models():
+        return fixtures_dir() / "models" / name
+    folder = Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        raise pytest.UsageError(
+            f"--model {name}: neither one of {', '.join(tiny_models())} nor a folder with a config.json"
+        )
+    return folder.resolve()
+
+
+def cases(options: GateOptions, builtin: Sequence[str]) -> tuple[Case, ...]:
+    """Editor by model, in a fixed order.
+
+    Raises:
+        pytest.UsageError: an unknown model, or two models with one name.
+    """
+    folders: dict[str, str] = {}
+    for name in options.models or tiny_models():
+        folder = model_folder(name)
+        if folders.setdefault(folder.name, str(folder)) != str(folder):
+            raise pytest.UsageError(f"--model {name}: another model is called {folder.name} too; rename one folder")
+    if not folders:
+        raise pytest.UsageError("kedit's fixtures hold no tiny model; name one with --model")
+    pairs = [(editor, model) for editor in options.editors or builtin for model in folders]
+    if not options.editors and not options.models and _COMMON_MODEL in folders:
+        pairs = [pair for pair in pairs if pair[1] == _COMMON_MODEL or pair[0] == _THOROUGH_EDITOR]
+    return tuple(Case(editor, model, folders[model]) for editor, model in pairs)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command-line options of the gate, read and checked before anything is collected."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["GateOptions", "add_options", "read_toml"]
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What the command line asked for.
+
+    Attributes:
+        editors: built-in names or `package.module:Attribute`; empty for the default matrix.
+        models: tiny model names or folders; empty for the default.
+        config: settings for the editors, from `--editor-config`.
+        expect: file that replaces the shipped expectations.
+        thresholds: file that tightens thresholds.
+        report: folder for report.json and report.md.
+        seed: shifts every draw of facts.
+        tables: also compare metric tables when editors are named.
+    """
+
+    editors: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    expect: Path | None = None
+    thresholds: Path | None = None
+    report: Path | None = None
+    seed: int = 0
+    tables: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether any gate option is on the command line."""
+        return self != GateOptions()
+
+    def config_of(self, editor: str) -> Mapping[str, Any] | None:
+        """The settings of one editor: its own table of the file, or the whole file if it is the only editor."""
+        own = self.config.get(editor)
+        if isinstance(own, Mapping):
+            return own
+        return self.config if len(self.editors) == 1 and self.config else None
+
+    @classmethod
+    def from_pytest(cls, config: pytest.Config) -> GateOptions:
+        """Read the options.
+
+        Raises:
+            pytest.UsageError: a repeated editor, an unreadable file, or settings that fit no editor.
+        """
+        editors = tuple(config.getoption("gate_editors"))
+        models = tuple(config.getoption("gate_models"))
+        for option, names in (("--editor", editors), ("--model", models)):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise pytest.UsageError(f"{option} {repeated[0]} is given twice; name it once")
+        source = config.getoption("gate_config")
+        settings = read_toml(Path(source), "--editor-config") if source else {}
+        if settings and not editors:
+            raise pytest.UsageError("--editor-config needs --editor; name the editor that the settings are for")
+        if settings and len(editors) > 1:
+            strangers = sorted(set(settings) - set(editors))
+            if strangers:
+                raise pytest.UsageError(
+                    f"--editor-config {source}: {strangers[0]!r} is not one of the editors given; with several "
+                    "editors the file has one table for each, named like the editor"
+                )
+        return cls(
+            editors=editors,
+            models=models,
+            config=settings,
+            expect=_path(config.getoption("gate_expect")),
+            thresholds=_path(config.getoption("gate_thresholds")),
+            report=_path(config.getoption("gate_report")),
+            seed=config.getoption("gate_seed"),
+            tables=config.getoption("gate_tables"),
+        )
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register the gate's options."""
+    group = parser.getgroup("editing", "knowledge-editing gate")
+    group.addoption(
+        "--editor",
+        action="append",
+        default=[],
+        dest="gate_editors",
+        metavar="NAME",
+        help="editor to judge: a built-in name or package.module:Attribute (repeatable); only property tests run",
+    )
+    group.addoption(
+        "--editor-config", dest="gate_config", metavar="FILE.toml", help="settings passed to the editor, as TOML"
+    )
+    group.addoption(
+        "--expect",
+        dest="gate_expect",
+        metavar="FILE.toml",
+        help="known failures with reasons; replaces the shipped file of a built-in editor",
+    )
+    group.addoption(
+        "--thresholds", dest="gate_thresholds", metavar="FILE.toml", help="thresholds of your own; may only tighten"
+    )
+    group.addoption(
+        "--model",
+        action="append",
+        default=[],
+        dest="gate_models",
+        metavar="NAME",
+        help="model to judge on: a tiny model's name or a folder (repeatable); default: all tiny models",
+    )
+    group.addoption(
+        "--editing-report", dest="gate_report", metavar="DIR", help="write report.json and report.md into this folder"
+    )
+    group.addoption(
+        "--editing-seed", dest="gate_seed", type=int, default=0, metavar="N", help="seed of all draws (default 0)"
+    )
+    group.addoption(
+        "--editing-tables",
+        dest="gate_tables",
+        action="store_true",
+        help="with --editor: also compare the metric tables with the stored ones",
+    )
+
+
+def read_toml(path: Path, option: str) -> dict[str, Any]:
+    """Read a TOML file named on the command line.
+
+    Raises:
+        pytest.UsageError: missing or malformed file.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise pytest.UsageError(f"{option} {path}: cannot be read ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise pytest.UsageError(f"{option} {path}: not valid TOML ({error})") from error
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value) if value else None

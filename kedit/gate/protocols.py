@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurements behind the properties: batches, sequences, and means over draws.
+
+Each works on copies of the unedited model and returns plain numbers, so that tests can share them.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kedit.editors.base import Editor
+from kedit.facts import Fact
+from kedit.metrics import Evaluation, evaluate, relative_change
+from kedit.models.language_model import LanguageModel
+
+__all__ = ["Mean", "Trace", "edited", "fate_of_first", "mean_scores", "mean_with_error", "relative_changes", "trace"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over `n` trials with its standard error (0 for one trial)."""
+
+    value: float
+    error: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ± {self.error:.3f} (n = {self.n})"
+
+
+def mean_with_error(values: Sequence[float]) -> Mean:
+    """Mean and standard error.
+
+    Raises:
+        statistics.StatisticsError: no values.
+    """
+    n = len(values)
+    error = statistics.stdev(values) / math.sqrt(n) if n > 1 else 0.0
+    return Mean(statistics.fmean(values), error, n)
+
+
+def edited(editor: Editor, base: LanguageModel, facts: Sequence[Fact], measure: Callable[[LanguageModel], T]) -> T:
+    """`measure` of a copy of `base` that was edited with one call."""
+    model = base.copy()
+    update, _ = editor.edit(model, facts)
+    update.apply(model)
+    return measure(model)
+
+
+def mean_scores(
+    editor: Editor, base: LanguageModel, draws: Sequence[Sequence[Fact]], *, full: bool = False
+) -> dict[str, Mean]:
+    """Metrics after one call a draw, as means over draws.
+
+    Args:
+        editor: the editor under test.
+        base: the unedited model.
+        draws: batches; each is edited into a fresh copy.
+        full: also the metrics that need paraphrases and neighbors.
+
+    Returns:
+        exact_match and ES; with `full` also PS, NS and S.
+    """
+
+    def measure(facts: Sequence[Fact]) -> Evaluation:
+        return edited(
+            editor, base, facts, lambda model: evaluate(model, facts, paraphrases=full, neighborhood=full)
+        )
+
+    found = [measure(facts) for facts in draws]
+    result = {"exact_match": [one.em for one in found], "ES": [one.es for one in found]}
+    if full:
+        result |= {"PS": [one.ps for one in found], "NS": [one.ns for one in found], "S": [one.s for one in found]}
+    return {name: mean_with_error(values) for name, values in result.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One sequence of single edits.
+
+    Attributes:
+        after_each: exact match of every fact right after its own edit.
+        after_all: exact match of every fact after the last edit.
+        neighbors: NS over all facts after the last edit.
+        changes: edits made so far -> name of the weight -> its change relative to the unedited one.
+    """
+
+    after_each: tuple[bool, ...]
+    after_all: tuple[bool, ...]
+    neighbors: float
+    changes: Mapping[int, Mapping[str, float]]
+
+
+def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpoints: Sequence[int]) -> Trace:
+    """Edit `facts` one after the other into one copy of the model.
+
+    Args:
+        editor: an editor with the tag `sequential`.
+        base: the unedited model.
+        facts: in the order of editing.
+        checkpoints: numbers of edits after which the change of the weights is measured.
+    """
+    model = base.copy()
+    state = None
+    after_each: list[bool] = []
+    changes: dict[int, Mapping[str, float]] = {}
+    touched: set[str] = set()
+    for count, fact in enumerate(facts, 1):
+        update, state = editor.edit(model, [fact], state)
+        update.apply(model)
+        touched |= set(update.changes)
+        after_each.append(_knows(model, fact))
+        if count in checkpoints:
+            changes[count] = relative_changes(model, base, touched)
+    final = evaluate(model, facts, paraphrases=False)
+    return Trace(tuple(after_each), tuple(one.exact for one in final.facts), final.ns, changes)
+
+
+def relative_changes(model: LanguageModel, base: LanguageModel, names: set[str]) -> dict[str, float]:
+    """Frobenius norm of the change of each named parameter over that of the unedited parameter."""
+    now, before = dict(model.module.named_parameters()), dict(base.module.named_parameters())
+    return {name: relative_change(now[name], before[name]) for name in sorted(names)}
+
+
+def fate_of_first(
+    editor: Editor, base: LanguageModel, first: Fact, tails: Mapping[str, Sequence[Fact]]
+) -> dict[str, dict[int, bool]]:
+    """Whether the first of several single edits survives the others.
+
+    Args:
+        editor: an editor with the tag `sequential`.
+        base: the unedited model.
+        first: edited once and shared by all tails.
+        tails: name -> facts edited after it, one after the other.
+
+    Returns:
+        name -> number of edits so far -> exact match of `first`.
+    """
+    start = base.copy()
+    update, opened = editor.edit(start, [first])
+    update.apply(start)
+    fates: dict[str, dict[int, bool]] = {}
+    for name, facts in tails.items():
+        model, state = start.copy(), opened
+        fates[name] = {1: _knows(model, first)}
+        for count, fact in enumerate(facts, 2):
+            update, state = editor.edit(model, [fact], state)
+            update.apply(model)
+            fates[name][count] = _knows(model, first)
+    return fates
+
+
+def _knows(model: LanguageModel, fact: Fact) -> bool:
+    return evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0].exact

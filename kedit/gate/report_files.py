@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""report.json for machines and report.md for a pull request."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from kedit.gate.results import Result, number, parameter_text
+
+__all__ = ["SCHEMA", "report_data", "report_markdown", "write_reports"]
+
+SCHEMA = 1
+_PACKAGES = ("kedit", "pytest", "tokenizers", "torch", "transformers")
+
+
+def write_reports(folder: Path, results: Mapping[str, Sequence[Result]], *, seed: int) -> list[Path]:
+    """Write both files for each editor: into `folder`, or into a folder each if there are several editors."""
+    written = []
+    for editor, rows in results.items():
+        place = folder if len(results) == 1 else folder / re.sub(r"[^\w.-]+", "-", editor)
+        place.mkdir(parents=True, exist_ok=True)
+        data = json.dumps(report_data(editor, rows, seed=seed), indent=1, allow_nan=False)
+        for name, text in (("report.json", data + "\n"), ("report.md", report_markdown(editor, rows))):
+            (place / name).write_text(text, encoding="utf-8")
+            written.append(place / name)
+    return written
+
+
+def report_data(editor: str, results: Sequence[Result], *, seed: int) -> dict[str, Any]:
+    """The content of report.json, schema 1; a measured number that is not finite is written as null."""
+    return {
+        "schema": SCHEMA,
+        "editor": editor,
+        "versions": versions(),
+        "device": "cpu",
+        "seed": seed,
+        "results": [_finite(result.as_row()) for result in results],
+    }
+
+
+def report_markdown(editor: str, results: Sequence[Result]) -> str:
+    """The content of report.md: what needs reading first, then everything."""
+    counts = {status: sum(r.status == status for r in results) for status in ("passed", "failed", "xfailed", "skipped")}
+    rows = [
+        f"| {r.property} | {r.model} | {parameter_text(r.parameters)} | {number(r.measured)} "
+        f"| {r.bound} {number(r.threshold)} | {r.status} | {_cell(r.reason)} |"
+        for r in sorted(results, key=lambda r: ("failed", "xfailed", "passed", "skipped").index(r.status))
+    ]
+    head = [
+        f"# Editing properties of `{editor}`",
+        "",
+        ", ".join(f"{count} {status}" for status, count in counts.items()),
+        "",
+        "| property | model | parameters | measured | threshold | status | reason |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a number depends on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a plain checkout
+            found[name] = "not installed"
+    return found
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    measured = row["measured"]
+    if measured is not None and not math.isfinite(measured):
+        row.update(measured=None, reason=f"measured {measured}; {row['reason']}".rstrip("; "))
+    return row
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collects rows from test reports; prints them and the verdict, and writes the report files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kedit.gate.options import GateOptions
+from kedit.gate.report_files import write_reports
+from kedit.gate.results import Result, Status, line, sort_key, verdict
+
+if TYPE_CHECKING:
+    from kedit.gate.run import GateRun
+
+__all__ = ["GateReporter", "results_of"]
+
+
+class GateReporter:
+    """A pytest plugin of the controlling process only."""
+
+    def __init__(self, options: GateOptions, run: Callable[[], GateRun]) -> None:
+        """Nothing is reported yet; `run` is called only if there is something to report."""
+        self._options = options
+        self._run = run
+        self._results: dict[str, list[Result]] = {}
+        self._strays: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the rows of every finished property test, and the names of other failures."""
+        node = dict(report.user_properties).get("editing")
+        if isinstance(node, dict):
+            self._results.setdefault(node["editor"], []).extend(results_of(report, node))
+        elif report.failed:
+            self._strays.append(report.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """One line a row, if editors were named or -v was given."""
+        verbose = terminalreporter.verbosity > 0
+        if not self._results or not (self._options.editors or verbose):
+            return
+        terminalreporter.section("editing properties")
+        for editor, results in self._ordered():
+            terminalreporter.write_line(editor, bold=True)
+            for result in results:
+                colour = {_COLOURS[result.status]: True}
+                terminalreporter.write_line(line(result), **colour)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Write the report, and the verdict as the last line of all."""
+        result = yield
+        if not self._results:
+            return result
+        run = self._run()
+        if self._options.report is not None:
+            write_reports(self._options.report, dict(self._ordered()), seed=self._options.seed)
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(terminal, pytest.TerminalReporter):
+            for editor, results in self._ordered():
+                terminal.write_line(verdict(editor, results, run.thresholds.properties))
+            if self._strays and self._options.editors:
+                terminal.write_line(f"failed beside the properties: {', '.join(sorted(set(self._strays)))}", red=True)
+        return result
+
+    def _ordered(self) -> Iterator[tuple[str, list[Result]]]:
+        for editor in sorted(self._results):
+            yield editor, sorted(self._results[editor], key=sort_key)
+
+
+_COLOURS: Mapping[Status, str] = {"passed": "green", "failed": "red", "xfailed": "yellow", "skipped": "cyan"}
+
+
+def results_of(report: pytest.TestReport, node: Mapping[str, Any]) -> list[Result]:
+    """The rows of one phase of a property test: judged numbers, or the reason why there are none."""
+    results = []
+    if report.when == "call":
+        results = [_row(node, row) for row in node["rows"]]
+    if report.skipped and not hasattr(report, "wasxfail"):
+        return [*results, _bare(node, "skipped", _skip_reason(report), report.duration)]
+    if report.failed and not any(result.status == "failed" for result in results if node["judged"]):
+        return [*results, _bare(node, "failed", _crash_reason(report), report.duration)]
+    return results
+
+
+def _row(node: Mapping[str, Any], row: Mapping[str, Any]) -> Result:
+    return Result(property=node["property"], model=node["model"], **row)
+
+
+def _bare(node: Mapping[str, Any], status: Status, reason: str, seconds: float) -> Result:
+    return Result(
+        property=node["property"],
+        model=node["model"],
+        parameters=dict(node["parameters"]),
+        measured=None,
+        threshold=None,
+        status=status,
+        reason=reason,
+        seconds=round(seconds, 4),
+    )
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple | list) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+def _crash_reason(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else str(report.longrepr)
+    return f"{report.when}: {text.strip().splitlines()[0] if text.strip() else 'no message'}"

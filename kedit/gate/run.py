@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one pytest run of the gate is made of: cases, thresholds, expectations, results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kedit.editors.base import Editor
+from kedit.editors.registry import editor_names, load_editor
+from kedit.gate.cases import Case, cases
+from kedit.gate.expectations import Expectation, read_expectations
+from kedit.gate.options import GateOptions
+from kedit.gate.results import Result
+from kedit.gate.thresholds import Thresholds
+
+__all__ = ["GateRun", "suite_folder"]
+
+
+class GateRun:
+    """Everything that is decided before collection; wrong input ends here in a usage error."""
+
+    def __init__(self, options: GateOptions, folder: Path) -> None:
+        """Load and check editors, models, thresholds and expectations.
+
+        Args:
+            options: the command line.
+            folder: where pytest was started; modules of `--editor` are looked for there too.
+
+        Raises:
+            pytest.UsageError: any of them is wrong.
+        """
+        self.options = options
+        self.results: dict[str, list[Result]] = {}
+        self.used: list[Expectation] = []
+        if any(":" in name for name in options.editors) and str(folder) not in sys.path:
+            sys.path.append(str(folder))
+        names = options.editors or editor_names()
+        self.editors: Mapping[str, Editor] = {name: _load(name, options.config_of(name)) for name in names}
+        self.cases: tuple[Case, ...] = cases(options, editor_names())
+        self.thresholds = Thresholds.read(suite_folder() / "thresholds.toml")
+        if options.thresholds is not None:
+            self.thresholds = self.thresholds.tightened(options.thresholds)
+
+    @cached_property
+    def expectations(self) -> Mapping[str, tuple[Expectation, ...]]:
+        """Known failures by editor: the file given, else the one shipped for a built-in editor, else none."""
+        if self.options.expect is not None:
+            given = read_expectations(self.options.expect, "--expect", self.thresholds)
+            return {name: given for name in self.editors}
+        shipped = {name: suite_folder() / "expectations" / f"{name}.toml" for name in editor_names()}
+        return {
+            name: read_expectations(shipped[name], "expectations", self.thresholds)
+            if name in shipped and shipped[name].is_file()
+            else ()
+            for name in self.editors
+        }
+
+    def expected(self, case: Case, property_id: str, parameters: Mapping[str, Any]) -> tuple[Expectation, ...]:
+        """The known failures of one test; they count as used."""
+        found = tuple(
+            entry
+            for entry in self.expectations[case.editor]
+            if entry.matches(case.editor, case.model, property_id, parameters)
+        )
+        self.used.extend(found)
+        return found
+
+    def stale(self) -> tuple[Expectation, ...]:
+        """Known failures that concern this run's editors and models and were used by no collected test."""
+        models = {case.model for case in self.cases}
+        used = {id(entry) for entry in self.used}
+        entries = {
+            id(entry): entry
+            for name, listed in self.expectations.items()
+            for entry in listed
+            if entry.concerns([name], models)
+        }
+        return tuple(entry for key, entry in entries.items() if key not in used)
+
+
+def suite_folder() -> Path:
+    """The folder of the installed property tests.
+
+    Raises:
+        pytest.UsageError: the package editing_tests cannot be found.
+    """
+    spec = find_spec("editing_tests")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(place) / "thresholds.toml").is_file():
+            return Path(place)
+    raise pytest.UsageError("the package editing_tests, which holds the properties, is not installed; install kedit")
+
+
+def _load(name: str, config: Mapping[str, Any] | None) -> Editor:
+    try:
+        return load_editor(name, config)
+    except Exception as error:  # a third party's module may raise anything while it is imported
+        reason = " ".join(str(error).split())
+        prefix = "" if name in reason else f"{type(error).__name__}: "
+        raise pytest.UsageError(f"--editor {name}: {prefix}{reason}") from error

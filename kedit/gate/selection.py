@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which collected tests run, in which order, and which of them are known to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kedit.gate.judging import Judge, Node, PropertyViolation
+from kedit.gate.options import GateOptions
+
+if TYPE_CHECKING:
+    from kedit.gate.cases import Case
+    from kedit.gate.run import GateRun
+
+__all__ = ["JUDGE", "NODE", "PROPERTY", "TABLE", "parameters_of", "prepare"]
+
+PROPERTY = "editing_property"
+TABLE = "editing_table"
+NODE = pytest.StashKey[Node]()
+JUDGE = pytest.StashKey[Judge]()
+
+
+def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], GateRun]) -> list[pytest.Item]:
+    """Mark property tests and sort the items in place; returns those that the options leave out.
+
+    Args:
+        items: everything that was collected.
+        options: the command line.
+        run: gives the run's data; called only if there are property tests.
+
+    Raises:
+        pytest.UsageError: a property test without gate or id, or without a threshold of its own.
+    """
+    left_out = []
+    if options.editors:
+        wanted = (PROPERTY, TABLE) if options.tables else (PROPERTY,)
+        left_out = [item for item in items if not any(item.get_closest_marker(name) for name in wanted)]
+        dropped = set(left_out)
+        items[:] = [item for item in items if item not in dropped]
+    for item in items:
+        marker = item.get_closest_marker(PROPERTY)
+        if marker is not None:
+            _mark(item, marker, run())
+    # Tests of one editor and model stand together, so that a worker can share measurements between them.
+    places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
+    items.sort(key=lambda item: places.get(_case(item), -1))
+    return left_out
+
+
+def parameters_of(item: pytest.Item) -> dict[str, Any]:
+    """The parameters of a test besides editor and model."""
+    callspec = getattr(item, "callspec", None)
+    return {name: value for name, value in callspec.params.items() if name != "gate_case"} if callspec else {}
+
+
+def _case(item: pytest.Item) -> Case | None:
+    callspec = getattr(item, "callspec", None)
+    case: Case | None = callspec.params.get("gate_case") if callspec else None
+    return case
+
+
+def _mark(item: pytest.Item, marker: pytest.Mark, run: GateRun) -> None:
+    case = _case(item)
+    if case is None or len(marker.args) != 1:
+        raise pytest.UsageError(f"{item.nodeid}: an {PROPERTY} takes its id, and its test takes the fixture 'gate'")
+    property_id = marker.args[0]
+    if property_id not in run.thresholds.properties:
+        raise pytest.UsageError(f"{item.nodeid}: thresholds.toml has no entry for property {property_id!r}")
+    parameters = parameters_of(item)
+    node = Node(editor=case.editor, model=case.model, property=property_id, parameters=parameters)
+    item.stash[NODE] = node
+    tags = run.editors[case.editor].tags
+    missing = [tag for tag in marker.kwargs.get("needs", ()) if not getattr(tags, tag)]
+    if missing:
+        item.add_marker(pytest.mark.skip(reason=f"not applicable: {case.editor} has no tag {', '.join(missing)}"))
+        return
+    expected = run.expected(case, property_id, parameters)
+    item.stash[JUDGE] = Judge(node, run.thresholds, expected)
+    if expected:
+        reason = "; ".join(dict.fromkeys(entry.reason for entry in expected))
+        item.add_marker(pytest.mark.xfail(strict=True, raises=PropertyViolation, reason=reason))

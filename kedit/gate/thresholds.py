@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thresholds: read from the suite's file, and tightened, never loosened, by the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kedit.gate.options import read_toml
+
+__all__ = ["Threshold", "Thresholds"]
+
+_REQUIRED = {"property": str, "metric": str, "value": float, "direction": str, "unit": str, "source": str}
+_OPTIONAL = {"margin": float, "parameters": dict, "models": list}
+_OWN_REQUIRED = ("property", "metric", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The bound of one metric of one property.
+
+    Attributes:
+        property: dotted id.
+        metric: name of the judged number.
+        value: the bound, in `unit`; the bound itself is met.
+        direction: "min" if the measured number must be at least `value`, "max" if at most.
+        unit: unit of `value`.
+        source: where the value comes from.
+        margin: distance from `value` to the nearest measured draw, in `unit`; 0 for exact requirements.
+        parameters: the bound holds only for tests with these parameters.
+        models: the bound holds only for these models; empty for all.
+    """
+
+    property: str
+    metric: str
+    value: float
+    direction: str
+    unit: str
+    source: str
+    margin: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+    def met_by(self, measured: float) -> bool:
+        """Whether `measured` is on the right side; a number that is not one never is."""
+        return measured >= self.value if self.direction == "min" else measured <= self.value
+
+    def applies_to(self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any]) -> bool:
+        """Whether this is a bound for that measurement."""
+        return (
+            (self.property, self.metric) == (property_id, metric)
+            and (not self.models or model in self.models)
+            and all(parameters.get(name) == value for name, value in self.parameters.items())
+        )
+
+    def overlaps(self, other: Threshold) -> bool:
+        """Whether some measurement falls under both."""
+        shared = self.parameters.keys() & other.parameters.keys()
+        return (
+            (self.property, self.metric) == (other.property, other.metric)
+            and (not self.models or not other.models or bool(set(self.models) & set(other.models)))
+            and all(self.parameters[name] == other.parameters[name] for name in shared)
+        )
+
+    def is_looser_than(self, other: Threshold) -> bool:
+        """Whether this bound lets through what `other` does not."""
+        return not other.met_by(self.value)
+
+
+class Thresholds:
+    """All bounds; the most specific entry decides, a later one among equals."""
+
+    def __init__(self, entries: Iterable[Threshold]) -> None:
+        """Keep the entries in their order."""
+        self.entries = tuple(entries)
+
+    @classmethod
+    def read(cls, path: Path) -> Thresholds:
+        """Read the suite's own file, in which every field is required."""
+        rows = read_toml(path, "thresholds").get("threshold", [])
+        return cls(_entry(row, f"{path}: threshold {number}", None) for number, row in enumerate(rows, 1))
+
+    @property
+    def properties(self) -> frozenset[str]:
+        """Ids of all properties; every property has at least one bound."""
+        return frozenset(entry.property for entry in self.entries)
+
+    def metrics_of(self, property_id: str) -> frozenset[str]:
+        """Names of the metrics that a property judges."""
+        return frozenset(entry.metric for entry in self.entries if entry.property == property_id)
+
+    def find(self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any]) -> Threshold:
+        """The bound for one measurement.
+
+        Raises:
+            LookupError: the file has none.
+        """
+        found = [entry for entry in self.entries if entry.applies_to(property_id, metric, model, parameters)]
+        if not found:
+            raise LookupError(
+                f"thresholds.toml has no entry for property {property_id!r}, metric {metric!r}, parameters "
+                f"{dict(parameters)!r}; add one with unit, source and margin"
+            )
+        return max(enumerate(found), key=lambda pair: (_specificity(pair[1]), pair[0]))[1]
+
+    def tightened(self, path: Path) -> Thresholds:
+        """These bounds with the user's on top.
+
+        Raises:
+            pytest.UsageError: an unknown property or metric, or a bound that is looser than one of the suite's.
+        """
+        rows = read_toml(path, "--thresholds").get("threshold")
+        if not isinstance(rows, list) or not rows:
+            raise pytest.UsageError(f"--thresholds {path}: has no [[threshold]] entry")
+        return Thresholds([*self.entries, *(self._own(path, number, row) for number, row in enumerate(rows, 1))])
+
+    def _own(self, path: Path, number: int, row: Mapping[str, Any]) -> Threshold:
+        where = f"--thresholds {path}: threshold {number}"
+        for name in _OWN_REQUIRED:
+            if name not in row:
+                raise pytest.UsageError(f"{where}: field {name!r} is missing")
+        like = [e for e in self.entries if (e.property, e.metric) == (row["property"], row["metric"])]
+        if not like:
+            raise pytest.UsageError(
+                f"{where}: property {row['property']!r} has no metric {row['metric']!r}; "
+                f"known metrics: {', '.join(sorted(self.metrics_of(row['property']))) or 'none, check the id'}"
+            )
+        entry = _entry(row, where, like[0])
+        rivals = [other for other in like if entry.overlaps(other)]
+        if not rivals:
+            raise pytest.UsageError(f"{where}: no test of {entry.property} has parameters {dict(entry.parameters)!r}")
+        for rival in rivals:
+            if entry.is_looser_than(rival):
+                raise pytest.UsageError(
+                    f"{where}: {entry.property} {entry.metric} {entry.value:g} is looser than the suite's "
+                    f"{rival.value:g} ({rival.direction}); a threshold may only be tightened"
+                )
+        return entry
+
+
+def _specificity(entry: Threshold) -> int:
+    return len(entry.parameters) + bool(entry.models)
+
+
+def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Threshold:
+    """One entry; fields that a user's file leaves out come from the suite's entry `like`."""
+    known = {**_REQUIRED, **_OPTIONAL}
+    for name in row:
+        if name not in known:
+            raise pytest.UsageError(f"{where}: unknown field {name!r}; known: {', '.join(known)}")
+    if like is not None:
+        given = {"direction": like.direction, "unit": like.unit, "source": str(where), "margin": 0.0}
+        row = given | dict(row)
+        if row["direction"] != like.direction:
+            raise pytest.UsageError(f"{where}: direction is {like.direction!r} for this metric")
+    for name in (*_REQUIRED, "margin"):
+        if name not in row:
+            raise pytest.UsageError(f"{where}: field {name!r} is missing")
+    for name, kind in known.items():
+        if name in row and not _is_a(row[name], kind):
+            raise pytest.UsageError(f"{where}: field {name!r} must be a {kind.__name__}, not {row[name]!r}")
+    if row["direction"] not in ("min", "max"):
+        raise pytest.UsageError(f"{where}: direction must be 'min' or 'max', not {row['direction']!r}")
+    return Threshold(
+        property=row["property"],
+        metric=row["metric"],
+        value=float(row["value"]),
+        direction=row["direction"],
+        unit=row["unit"],
+        source=row["source"],
+        margin=float(row["margin"]),
+        parameters=dict(row.get("parameters", {})),
+        models=tuple(row.get("models", ())),
+    )
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, kind)

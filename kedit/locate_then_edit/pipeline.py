@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline: facts -> groups -> values -> for each layer keys, residuals, solve -> changes.
+
+Nothing here writes to the model: trial weights are swapped in and out, so the model is bit for bit as before whatever
+happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from kedit.facts import Fact
+from kedit.files import cache_folder
+from kedit.locate_then_edit.contexts import ContextConfig, sample_contexts
+from kedit.locate_then_edit.keys import SubjectReader
+from kedit.locate_then_edit.values import ValueConfig, optimise_values
+from kedit.models.activations import Site
+from kedit.models.language_model import LanguageModel
+from kedit.statistics.second_moments import SecondMoment, second_moments
+from kedit.updates import Change, Evidence, LayerEvidence
+
+__all__ = ["Groups", "LayerProblem", "Session", "Solution", "open_session", "spread", "target_outputs"]
+
+Groups = Callable[[LanguageModel, Sequence[Fact]], tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the calls of one session share: contexts and second moments, both of the unedited model."""
+
+    contexts: tuple[str, ...]
+    moments: Mapping[int, SecondMoment]
+
+
+def open_session(
+    model: LanguageModel, layers: Sequence[int], contexts: ContextConfig, *, covariance: bool = True
+) -> Session:
+    """Sample contexts and fetch second moments for a session that starts on `model`.
+
+    Raises:
+        StatisticsError: second moments are needed and cannot be had.
+    """
+    moments = second_moments(model, layers, cache=cache_folder()) if covariance else {}
+    return Session(sample_contexts(model, contexts), moments)
+
+
+def target_outputs(
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    groups: tuple[int, ...],
+    layer: int,
+    session: Session,
+    config: ValueConfig,
+) -> Tensor:
+    """`Z` `(d, n)` float64: the output of block `layer` wanted at each fact's subject; equal within a group."""
+    values = optimise_values(model, facts, groups, layer, session.contexts, config)
+    return (values.base + values.delta)[:, list(groups)]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProblem:
+    """One layer's share: `keys` `(f, n)` and `residuals` `(d, n)`, float64, after the spread."""
+
+    layer: int
+    keys: Tensor
+    residuals: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a solver makes of it: the change of the layer's weight, and the penalty `lambda C` it used."""
+
+    change: Change
+    penalty: Tensor | None
+
+
+class Solver(Protocol):
+    """Turns one layer's problem into a change."""
+
+    def __call__(self, problem: LayerProblem) -> Solution: ...
+
+
+def spread(
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    groups: tuple[int, ...],
+    targets: Tensor,
+    layers: Sequence[int],
+    session: Session,
+    solve: Solver,
+    *,
+    residual: Literal["recomputed", "fixed"] = "recomputed",
+) -> tuple[dict[str, Change], Evidence]:
+    """Spread the residual `Z - H` evenly over the layers, lower layers first.
+
+    The layer at position `i` gets `1 / (len(layers) - i)` of the residual at the last layer. It is `recomputed` on the
+    model with the lower layers' trial weights (MEMIT), or the one `fixed` before the first layer (D4S eq. 4). Keys are
+    read on the trial model either way.
+
+    Args:
+        model: the model, with `swapped` weights if the method works on others than the current ones.
+        facts: the batch.
+        groups: group of each fact, kept as evidence.
+        targets: `Z`, `(d, n)`.
+        layers: ascending.
+        session: contexts.
+        solve: the method's solver.
+        residual: see above.
+    """
+    reader = SubjectReader(model, facts, session.contexts, "groups")
+    output = Site("block", layers[-1])
+    trial: dict[str, Tensor] = {}
+    changes: dict[str, Change] = {}
+    evidence: dict[int, LayerEvidence] = {}
+    fixed: Tensor | None = None
+    for i, layer in enumerate(layers):
+        key = Site("key", layer)
+        with model.swapped(trial):
+            found = reader.read(model, averaged=[key], bare=[output])
+        gap = targets - found[output]
+        fixed = gap if fixed is None else fixed
+        share = (gap if residual == "recomputed" else fixed) / (len(layers) - i)
+        solution = solve(LayerProblem(layer, found[key], share))
+        name = model.weight_name(layer)
+        changes[name] = solution.change
+        trial[name] = solution.change.new_weight(model.weight(layer))
+        evidence[layer] = LayerEvidence(found[key], share, solution.penalty)
+    return changes, Evidence(evidence, targets, groups)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The linear systems of the field, in float64, symmetric positive definite ones by Cholesky.
+
+`C` is `(f, f)`, keys `K` `(f, n)`, residuals `R` `(d, n)`; every solution `Delta` is `(d, f)`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["SolveError", "history", "rank_one", "ridge"]
+
+
+class SolveError(ValueError):
+    """A linear system without a trustworthy solution."""
+
+
+def ridge(keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """MEMIT's least squares, `Delta = R K^T (lambda C + K K^T)^{-1}` (MEMIT-Merge eq. 1, D4S eq. 5), as factors.
+
+    Uses Woodbury's identity, so that the `f x f` factor is made once and each call solves an `n x n` system:
+    `Y = (lambda C)^{-1} K`, `Delta = R (I + K^T Y)^{-1} Y^T`.
+
+    Args:
+        keys: `(f, n)`.
+        residuals: `(d, n)`.
+        factor: lower Cholesky factor of `C`, `(f, f)`.
+        strength: `lambda`, in units of tokens.
+
+    Returns:
+        `(left, right)`, `(d, n)` and `(f, n)`, with `Delta = left @ right.T`.
+
+    Raises:
+        SolveError: `strength` is not positive.
+    """
+    if strength <= 0:
+        raise SolveError(f"lambda is {strength}; the ridge must be positive")
+    keys, residuals = keys.double(), residuals.double()
+    weighted = torch.cholesky_solve(keys, factor.double()) / strength
+    gram = torch.eye(keys.shape[1], dtype=torch.float64) + keys.T @ weighted
+    inner = _cholesky((gram + gram.T) / 2, "I + K^T Y")
+    return residuals, torch.cholesky_solve(weighted.T, inner).T
+
+
+def history(moment: Tensor, cross: Tensor, gram: Tensor, strength: float) -> Tensor:
+    """The solution over a whole history, `Delta = S (lambda C + G)^{-1}` (D4S eq. 9 and 13).
+
+    Args:
+        moment: `C`, `(f, f)`.
+        cross: `S = sum r k^T`, `(d, f)`.
+        gram: `G = sum k k^T`, `(f, f)`.
+        strength: `lambda`.
+
+    Raises:
+        SolveError: `lambda C + G` is rank-deficient.
+    """
+    matrix = strength * moment.double() + gram.double()
+    return torch.cholesky_solve(cross.double().T, _cholesky(matrix, "lambda C + G")).T
+
+
+def rank_one(
+    residual: Tensor, direction_key: Tensor, reached_key: Tensor, factor: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """ROME's exact constraint on one key, `Delta = r (C^{-1} k)^T / (k^T C^{-1} k)`, as factors.
+
+    Args:
+        residual: `r = v* - W k`, `(d,)`.
+        direction_key: the key in the direction `C^{-1} k`, `(f,)`.
+        reached_key: the key on which the constraint holds, `(f,)`; the same key in the paper, the bare prompt's in
+            the published code.
+        factor: lower Cholesky factor of `C`, or None for the identity.
+
+    Returns:
+        `(left, right)`, `(d, 1)` and `(f, 1)`.
+
+    Raises:
+        SolveError: the direction does not see the key, so that no finite update reaches the value.
+    """
+    key = direction_key.double()[:, None]
+    direction = key if factor is None else torch.cholesky_solve(key, factor.double())
+    reach = float(reached_key.double() @ direction[:, 0])
+    scale = float(reached_key.double().norm() * direction.norm())
+    if not reach > 1e-12 * scale:
+        raise SolveError(
+            f"the key's weight along the update direction is {reach:.3g}: no finite update reaches the value; "
+            "use one averaged key for both"
+        )
+    return residual.double()[:, None], direction / reach
+
+
+def _cholesky(matrix: Tensor, what: str) -> Tensor:
+    lower: Tensor
+    lower, info = torch.linalg.cholesky_ex(matrix)
+    if int(info) != 0:
+        raise SolveError(
+            f"{what} ({matrix.shape[0]} x {matrix.shape[0]}) is not positive definite at row {int(info)}; its second "
+            "moment has too few tokens: give a larger corpus or more damping"
+        )
+    return lower

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values: the vector at the subject's last token that makes the model say the target.
+
+For each group of facts with one key, find `delta` such that adding it to the output of a block at the subject's last
+token makes the targets likely (D4S eq. 3 for one fact; MEMIT-Merge section 4.2 for a group). This is the hot path of
+every locate-then-edit method. All groups run together; each pass computes only the blocks above the edited layer, only
+the tokens from the subject's last one on, and logits only where a target is predicted; converged groups leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kedit.facts import Fact, Prompt
+from kedit.locate_then_edit.contexts import BARE
+from kedit.locate_then_edit.groups import members
+from kedit.locate_then_edit.keys import SubjectReader
+from kedit.models.activations import Site, chunks
+from kedit.models.language_model import LanguageModel
+from kedit.models.replay import Replay, record
+from kedit.models.tokens import Row, Text, encode
+
+__all__ = ["ValueConfig", "Values", "optimise_values"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueConfig:
+    """The value optimisation.
+
+    Attributes:
+        steps: Adam updates at most; the loss is looked at once more after the last.
+        lr: Adam's step size.
+        schedule: `constant`, or `cosine` down to a tenth over the steps.
+        clamp: `|delta| <= clamp * |base|` after every step.
+        kl: weight of `KL(P_delta || P_0)`; in published code only, the papers print the likelihood alone.
+        kl_position: where that divergence is taken: `after` the words of "{subject} is a", as the text of the papers
+            says, or at the `subject`'s last token, as the published code does.
+        weight_decay: weight of `|delta| / |base|^2`, in published code only.
+        stop: a group leaves once its loss is below this, in nats.
+        keep: return the `best` iterate or the `last` (published).
+        chunk_tokens: padded tokens run at once.
+    """
+
+    steps: int = 25
+    lr: float = 0.1
+    schedule: Literal["constant", "cosine"] = "constant"
+    clamp: float = 3.0
+    kl: float = 0.0625
+    kl_position: Literal["after", "subject"] = "after"
+    weight_decay: float = 0.0
+    stop: float = 0.05
+    keep: Literal["best", "last"] = "best"
+    chunk_tokens: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The result, one column a group.
+
+    Attributes:
+        delta: `(d, G)` float64, what to add.
+        base: `(d, G)` float64, the output it is added to, for the bare prompt of the group's first fact.
+        loss: `(G,)` float64, the loss of the returned `delta`, in nats.
+        updates: `(G,)` int64, optimiser steps taken.
+    """
+
+    delta: Tensor
+    base: Tensor
+    loss: Tensor
+    updates: Tensor
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Rows that run together, and what is read off them.
+
+    `row_group` `(B,)`; reads are `(line, column)` pairs with the group they belong to: `nll_*` predict a label with a
+    weight, `kl_*` compare a distribution with the one before any step.
+    """
+
+    replay: Replay
+    row_group: Tensor
+    nll_line: Tensor
+    nll_column: Tensor
+    label: Tensor
+    weight: Tensor
+    kl_line: Tensor
+    kl_column: Tensor
+    kl_reference: Tensor | None = None
+
+    def losses(self, model: LanguageModel, delta: Tensor, kl: float) -> Tensor:
+        """Loss of each group without weight decay, `(G,)` float32; `delta` is `(G, d)` float32."""
+        shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
+        shift[:, 0] = delta[self.row_group]
+        hidden = (self.replay.hidden.float() + shift).to(self.replay.hidden.dtype)
+        out = self.replay.forward(model, hidden)
+        line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
+        log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
+        n = len(self.nll_line)
+        nll = -log_probs[:n].gather(1, self.label[:, None])[:, 0] * self.weight
+        total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)
+        total = total.index_add(0, self.row_group[self.nll_line], nll)
+        if kl and len(self.kl_line):
+            now = log_probs[n:]
+            if self.kl_reference is None:
+                self.kl_reference = now.detach()
+            divergence = (now.exp() * (now - self.kl_reference)).sum(-1)
+            total = total.index_add(0, self.row_group[self.kl_line], kl * divergence)
+        return total
+
+    def keep(self, active: Tensor) -> _Chunk | None:
+        """The part of the chunk whose groups are still active, or None."""
+        rows = active[self.row_group]
+        if bool(rows.all()):
+            return self
+        if not bool(rows.any()):
+            return None
+        new_line = rows.cumsum(0) - 1
+        nll, kl = rows[self.nll_line], rows[self.kl_line]
+        return _Chunk(
+            replay=self.replay.select(rows.nonzero()[:, 0]),
+            row_group=self.row_group[rows],
+            nll_line=new_line[self.nll_line[nll]],
+            nll_column=self.nll_column[nll],
+            label=self.label[nll],
+            weight=self.weight[nll],
+            kl_line=new_line[self.kl_line[kl]],
+            kl_column=self.kl_column[kl],
+            kl_reference=None if self.kl_reference is None else self.kl_reference[kl],
+        )
+
+
+def optimise_values(
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    groups: Sequence[int],
+    layer: int,
+    contexts: Sequence[str],
+    config: ValueConfig,
+    *,
+    base: Literal["block", "value"] = "block",
+) -> Values:
+    """Optimise one `delta` a group on the model as it is now.
+
+    The loss of a group is the mean over its facts of the mean over contexts of the mean negative log-likelihood a
+    target token, plus the KL and decay terms. Groups do not see each other: a fact alone and among others gives the
+    same value to rounding.
+
+    Args:
+        model: the model; run it inside `model.frozen()`.
+        facts: the batch.
+        groups: group of each fact, numbered from 0.
+        layer: `delta` is added to this block's output at the subject's last token.
+        contexts: prefixes, the bare one first.
+        config: settings.
+        base: what the clamp and the decay are measured against: the `block`'s output (MEMIT), or the `value`, the
+            output of its MLP (ROME). Adding to either is the same in every family of the table.
+    """
+    grouped = members(groups)
+    site = Site(base, layer)
+    first = [facts[group[0]] for group in grouped]
+    base_value = SubjectReader(model, first, (BARE,), "flat").read(model, bare=[site])[site].T
+    base_norm = base_value.norm(dim=1).float().to(model.device)
+    work = _prepare(model, facts, groups, grouped, layer, contexts, config)
+
+    n, d = base_value.shape
+    delta = torch.zeros(n, d, dtype=torch.float32, device=model.device, requires_grad=True)
+    adam = torch.optim.Adam([delta], lr=config.lr)
+    active = torch.ones(n, dtype=torch.bool, device=model.device)
+    kept = torch.zeros_like(delta.detach())
+    kept_loss = torch.full((n,), torch.inf, dtype=torch.float32, device=model.device)
+    updates = torch.zeros(n, dtype=torch.long)
+    for step in range(config.steps + 1):
+        last = step == config.steps
+        loss = _backward(model, work, delta, base_norm, config)
+        better = active & ((loss < kept_loss) | (config.keep == "last"))
+        kept[better], kept_loss[better] = delta.detach()[better], loss[better]
+        active &= loss >= config.stop
+        if last or not bool(active.any()):
+            break
+        work = [part for chunk in work if (part := chunk.keep(active)) is not None]
+        for group in adam.param_groups:
+            group["lr"] = config.lr * _rate(step, config)
+        adam.step()
+        updates += active.cpu()
+        with torch.no_grad():
+            norm = delta.norm(dim=1)
+            delta *= (config.clamp * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, None]
+    return Values(kept.double().cpu().T, base_value.T, kept_loss.double().cpu(), updates)
+
+
+def _rate(step: int, config: ValueConfig) -> float:
+    if config.schedule == "constant":
+        return 1.0
+    return 0.55 + 0.45 * float(torch.cos(torch.tensor(torch.pi * step / config.steps)))
+
+
+def _backward(
+    model: LanguageModel, work: Sequence[_Chunk], delta: Tensor, base_norm: Tensor, config: ValueConfig
+) -> Tensor:
+    """Loss of each group `(G,)`; leaves its gradient in `delta.grad`."""
+    delta.grad = None
+    with torch.enable_grad():
+        total = torch.zeros(len(delta), device=delta.device)
+        for chunk in work:
+            loss = chunk.losses(model, delta, config.kl)
+            loss.sum().backward()
+            total += loss.detach()
+        if config.weight_decay:
+            decay = config.weight_decay * (delta.square().sum(1) + 1e-24).sqrt() / base_norm.square()
+            decay.sum().backward()
+            total += decay.detach()
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One row of the loss: a fact in a context, or (without labels) the row of a group's KL term."""
+
+    row: Row
+    group: int
+    weight: float
+    labels: tuple[int, ...]
+
+
+def _prepare(
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    groups: Sequence[int],
+    grouped: Sequence[Sequence[int]],
+    layer: int,
+    contexts: Sequence[str],
+    config: ValueConfig,
+) -> list[_Chunk]:
+    lines: list[_Line] = []
+    asked = [(i, Text(fact.prompt, fact.target, context)) for i, fact in enumerate(facts) for context in contexts]
+    for (i, _), row in zip(asked, encode(model.tokenizer, [text for _, text in asked]), strict=True):
+        weight = 1 / (len(grouped[groups[i]]) * len(contexts) * len(row.target_ids))
+        # The last target token is predicted, never read.
+        lines.append(_Line(row.cut(len(row.ids) - 1), groups[i], weight, row.target_ids))
+    if config.kl:
+        about = [Text(Prompt("", facts[group[0]].subject, " is a")) for group in grouped]
+        lines += [_Line(row, i, 0.0, ()) for i, row in enumerate(encode(model.tokenizer, about))]
+    # Rows with equally long suffixes run together, so that little is padded.
+    parts = chunks([len(line.row.ids) - (line.row.subject_last or 0) for line in lines], config.chunk_tokens)
+    return [_chunk(model, [lines[i] for i in part], layer, config) for part in parts]
+
+
+def _chunk(model: LanguageModel, lines: Sequence[_Line], layer: int, config: ValueConfig) -> _Chunk:
+    starts = [line.row.subject_last or 0 for line in lines]
+    nll: list[tuple[int, int, int, float]] = []
+    kl: list[tuple[int, int]] = []
+    for i, (line, start) in enumerate(zip(lines, starts, strict=True)):
+        first = line.row.target_start - 1 - start
+        nll += [(i, first + t, label, line.weight) for t, label in enumerate(line.labels)]
+        if not line.labels:
+            kl.append((i, 0 if config.kl_position == "subject" else len(line.row.ids) - 1 - start))
+
+    def column(values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=model.device)
+
+    return _Chunk(
+        replay=record(model, [line.row for line in lines], starts, layer),
+        row_group=column([line.group for line in lines]),
+        nll_line=column([read[0] for read in nll]),
+        nll_column=column([read[1] for read in nll]),
+        label=column([read[2] for read in nll]),
+        weight=torch.tensor([read[3] for read in nll], dtype=torch.float32, device=model.device),
+        kl_line=column([read[0] for read in kl]),
+        kl_column=column([read[1] for read in kl]),
+    )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics: each a named object with definition, protocol and unit."""
+
+from __future__ import annotations
+
+from kedit.metrics.evaluation import Evaluation, FactEvaluation, evaluate
+from kedit.metrics.exact_match import EM, exact_match_rate
+from kedit.metrics.keys import AKD, KEY_COSINE, average_key_distance, average_pairwise_cosine, key_cosine
+from kedit.metrics.metric import Metric, MetricError
+from kedit.metrics.norms import FROBENIUS, L1, RELATIVE_CHANGE, frobenius_norm, mean_absolute_entry, relative_change
+from kedit.metrics.perplexity import PPL, model_perplexity, perplexity, token_log_probs
+from kedit.metrics.retention import AFTER_ALL, AFTER_EACH, FORGETTING, Retention, forgetting
+from kedit.metrics.score import SD, S, harmonic_mean, score, score_difference
+from kedit.metrics.success import ES, NS, PS, Comparison, mean_log_prob, success_rate
+
+__all__ = [
+    "AFTER_ALL",
+    "AFTER_EACH",
+    "AKD",
+    "EM",
+    "ES",
+    "FORGETTING",
+    "FROBENIUS",
+    "KEY_COSINE",
+    "L1",
+    "NS",
+    "PPL",
+    "PS",
+    "RELATIVE_CHANGE",
+    "SD",
+    "Comparison",
+    "Evaluation",
+    "FactEvaluation",
+    "Metric",
+    "MetricError",
+    "Retention",
+    "S",
+    "average_key_distance",
+    "average_pairwise_cosine",
+    "evaluate",
+    "exact_match_rate",
+    "forgetting",
+    "frobenius_norm",
+    "harmonic_mean",
+    "key_cosine",
+    "mean_absolute_entry",
+    "mean_log_prob",
+    "model_perplexity",
+    "perplexity",
+    "relative_change",
+    "score",
+    "score_difference",
+    "success_rate",
+    "token_log_probs",
+]

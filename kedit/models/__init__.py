@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an editable model is."""
+
+from kedit.models.architectures import ARCHITECTURES, Architecture, ModelError
+from kedit.models.language_model import LanguageModel
+from kedit.models.scoring import Scored, score_targets, score_texts
+
+__all__ = ["ARCHITECTURES", "Architecture", "LanguageModel", "ModelError", "Scored", "score_targets", "score_texts"]

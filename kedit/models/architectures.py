@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table, a row a family: where the parts of an editable transformer are.
+
+The row is chosen by `config.model_type`, which the checkpoint itself declares, never by a name or a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["ARCHITECTURES", "Architecture", "ModelError", "architecture_of"]
+
+
+class ModelError(ValueError):
+    """A model that cannot be edited; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Module paths of one family.
+
+    Attributes:
+        family: `config.model_type`.
+        blocks: path of the list of transformer blocks.
+        down: path of the MLP down-projection inside a block; it maps keys `(f,)` to values `(d,)`.
+        norm: path of the final norm.
+        rotary: path of the module that makes position embeddings for every block, or None.
+
+    In every row the block adds the MLP's output to the residual stream unscaled, so a vector added to the MLP's
+    output and one added to the block's output are the same thing.
+    """
+
+    family: str
+    blocks: str
+    down: str
+    norm: str
+    rotary: str | None = None
+
+
+def _llama_like(family: str) -> Architecture:
+    return Architecture(family, "model.layers", "mlp.down_proj", "model.norm", "model.rotary_emb")
+
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {
+        row.family: row
+        for row in (
+            Architecture("gpt2", "transformer.h", "mlp.c_proj", "transformer.ln_f"),
+            Architecture("gptj", "transformer.h", "mlp.fc_out", "transformer.ln_f"),
+            Architecture(
+                "gpt_neox", "gpt_neox.layers", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm", "gpt_neox.rotary_emb"
+            ),
+            _llama_like("llama"),
+            _llama_like("mistral"),
+            _llama_like("qwen2"),
+            _llama_like("gemma"),
+        )
+    }
+)
+
+
+def architecture_of(model_type: str) -> Architecture:
+    """The row of a family.
+
+    Raises:
+        ModelError: the table has no such row.
+    """
+    if model_type not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise ModelError(
+            f"model family {model_type!r} has no row in the architecture table (known: {known}); "
+            "add one to kedit/models/architectures.py"
+        )
+    return ARCHITECTURES[model_type]

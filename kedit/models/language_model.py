@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LanguageModel: a causal model, its tokenizer and its architecture, with weights in math orientation."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
+
+from kedit.models.architectures import Architecture, ModelError, architecture_of
+
+__all__ = ["LanguageModel", "ModelError"]
+
+CORPUS_FILE = "corpus.txt"
+
+
+class LanguageModel:
+    """A Hugging Face causal model that can be edited.
+
+    Weights are seen in math orientation: `W` is `(d, f)` and acts as `W @ k`. A Conv1D, which stores `(f, d)`, is
+    turned here and nowhere else, and is told by its class, never by its shape.
+
+    Attributes:
+        module: the transformer with its head.
+        tokenizer: a tokenizer that reports character offsets.
+        architecture: the family's row of the architecture table.
+        name: for display only; nothing is decided by it.
+        corpus: texts like those the model was trained on, for second moments; may be empty.
+        origin: fingerprint of all parameters when this object was made; copies keep it.
+        n_blocks, d, f: number of blocks, hidden size, key size.
+    """
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str = "model",
+        corpus: Iterable[str] = (),
+        origin: str | None = None,
+    ) -> None:
+        """Wrap a loaded model.
+
+        Raises:
+            ModelError: unknown family, quantised weights, a tokenizer without offsets, or logits that are not
+                the head's plain output.
+        """
+        self.module = module
+        self.tokenizer = tokenizer
+        self.name = name
+        self.corpus = tuple(corpus)
+        self.architecture: Architecture = architecture_of(str(module.config.model_type))
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(
+                f"{name}: the tokenizer reports no character offsets; use the tokenizers-backed ('fast') version"
+            )
+        if getattr(module.config, "final_logit_softcapping", None):
+            raise ModelError(f"{name}: capped logits are not supported; the head's output must be the logits")
+        self.n_blocks = len(self.blocks)
+        if not self.n_blocks:
+            raise ModelError(f"{name}: the model has no blocks")
+        for layer in range(self.n_blocks):
+            if not self.weight(layer).is_floating_point():
+                raise ModelError(
+                    f"{name}: the weight {self.weight_name(layer)} is quantised and cannot be edited in place; "
+                    "load the model in float32, bfloat16 or float16"
+                )
+        self.d, self.f = (int(size) for size in self.weight(0).shape)
+        self.origin = self.fingerprint() if origin is None else origin
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+    ) -> LanguageModel:
+        """Load a local folder in Hugging Face format; nothing is downloaded.
+
+        Raises:
+            ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged.
+        """
+        path = Path(folder)
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{path} is not a model folder: it has no config.json")
+        try:
+            module = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        except Exception as error:  # a damaged file raises whatever its reader raises
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                f"{path} cannot be loaded ({type(error).__name__}: {reason}); a file in it is missing or damaged, "
+                "copy the folder again"
+            ) from error
+        module.eval()
+        torch.nn.Module.to(module, torch.device(device))
+        corpus_file = path / CORPUS_FILE
+        corpus = corpus_file.read_text(encoding="utf-8").splitlines() if corpus_file.is_file() else ()
+        return cls(module, tokenizer, name=path.name, corpus=corpus)
+
+    def copy(self) -> LanguageModel:
+        """An independent copy of the weights as they are now, with the same origin and tokenizer."""
+        return LanguageModel(
+            copy.deepcopy(self.module), self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings are."""
+        return next(self.module.parameters()).device
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer blocks."""
+        blocks = self.module.get_submodule(self.architecture.blocks)
+        if not isinstance(blocks, nn.ModuleList):
+            raise ModelError(f"{self.name}: {self.architecture.blocks} is not a list of blocks")
+        return blocks
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm before the head."""
+        return self.module.get_submodule(self.architecture.norm)
+
+    @property
+    def head(self) -> nn.Module:
+        """The output projection, resolved through the module so that tied heads work."""
+        head = self.module.get_output_embeddings()
+        if not isinstance(head, nn.Module):
+            raise ModelError(f"{self.name}: the model has no output head")
+        return head
+
+    @property
+    def rotary(self) -> nn.Module | None:
+        """The module that makes rotary embeddings for all blocks, or None."""
+        path = self.architecture.rotary
+        return None if path is None else self.module.get_submodule(path)
+
+    def check_layers(self, layers: Iterable[int]) -> tuple[int, ...]:
+        """Sorted, distinct layers.
+
+        Raises:
+            ModelError: empty, repeated, or outside `0..n_blocks - 1`.
+        """
+        asked = tuple(layers)
+        ordered = tuple(sorted(set(asked)))
+        if not ordered or len(ordered) != len(asked):
+            raise ModelError(f"layers {list(asked)} are empty or repeat; name each edited layer once")
+        if ordered[0] < 0 or ordered[-1] >= self.n_blocks:
+            raise ModelError(f"layers {list(asked)} are not all in 0..{self.n_blocks - 1}, the blocks of {self.name}")
+        return ordered
+
+    def _down(self, layer: int) -> nn.Module:
+        return self.blocks[layer].get_submodule(self.architecture.down)
+
+    def down_projection(self, layer: int) -> nn.Module:
+        """The module whose input is the key and whose output is the MLP's value."""
+        self.check_layers([layer])
+        return self._down(layer)
+
+    def weight_name(self, layer: int) -> str:
+        """Full parameter name of the down-projection's weight."""
+        return f"{self.architecture.blocks}.{layer}.{self.architecture.down}.weight"
+
+    def is_transposed(self, name: str) -> bool:
+        """Whether the parameter is stored `(f, d)`, as Conv1D does."""
+        owner, _, leaf = name.rpartition(".")
+        return leaf == "weight" and isinstance(self.module.get_submodule(owner), Conv1D)
+
+    def weight(self, layer: int) -> Tensor:
+        """The down-projection's weight `(d, f)`, a detached view in the stored dtype."""
+        stored = self._down(layer).weight
+        if not isinstance(stored, Tensor):
+            raise ModelError(f"{self.name}: {self.weight_name(layer)} is not a tensor")
+        return stored.detach().T if self.is_transposed(self.weight_name(layer)) else stored.detach()
+
+    def fingerprint(self, names: Iterable[str] | None = None) -> str:
+        """Hash over names, dtypes, shapes and bytes of the given parameters (default: all).
+
+        Raises:
+            ModelError: a name is not a parameter.
+        """
+        parameters = dict(self.module.named_parameters())
+        digest = hashlib.sha256()
+        for name in sorted(parameters if names is None else names):
+            if name not in parameters:
+                raise ModelError(f"{self.name} has no parameter {name!r}")
+            tensor = parameters[name].detach().contiguous().cpu()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Evaluation mode without parameter gradients; modes and flags come back even when something raises."""
+        modes = [(module, module.training) for module in self.module.modules()]
+        flags = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
+        try:
+            self.module.eval()
+            self.module.requires_grad_(False)
+            yield
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+            for module, mode in modes:
+                module.training = mode
+
+    @contextmanager
+    def swapped(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Run with other weights, given in math orientation by parameter name.
+
+        The stored tensors are set aside, not overwritten, so what comes back is the same bits.
+        """
+        parameters = dict(self.module.named_parameters())
+        aside = {name: parameters[name].data for name in weights}
+        try:
+            for name, weight in weights.items():
+                stored = aside[name]
+                turned = weight.T if self.is_transposed(name) else weight
+                parameters[name].data = turned.to(stored).contiguous()
+            yield
+        finally:
+            for name, stored in aside.items():
+                parameters[name].data = stored

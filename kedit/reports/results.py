@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure the editors on the tiny models and write the table and the figure.
+
+`python -m kedit.reports.results --out docs/results.md`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tqdm import tqdm
+
+from kedit.editors.base import EditorError
+from kedit.editors.registry import editor_names, load_editor
+from kedit.files import write_atomically
+from kedit.models.language_model import LanguageModel, ModelError
+from kedit.paths import fixtures_dir
+from kedit.reports.cells import Cell, CellError, CellStore, code_fingerprint, versions
+from kedit.reports.figure import FigureError, draw_figure
+from kedit.reports.measuring import measure_all, missing_tasks
+from kedit.reports.table import results_page
+
+__all__ = ["main", "results"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status, 2 for wrong input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kedit.reports.results",
+        description="Measure editors on models and write docs/results.md. Stops and goes on where it was.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("docs/results.md"), help="the page (default: %(default)s)")
+    parser.add_argument("--figure", type=Path, help="also draw the figure, as SVG or PNG")
+    parser.add_argument("--figure-model", default="tiny-gpt2", help="model of the figure (default: %(default)s)")
+    parser.add_argument("--editors", nargs="+", metavar="NAME", help="default: every built-in editor")
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="tiny models or folders (default: all tiny ones)")
+    parser.add_argument("--draws", type=int, default=3, help="draws of facts (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default: %(default)s)")
+    parser.add_argument("--world-seed", type=int, default=0, help="world the models were trained on (default: 0)")
+    parser.add_argument(
+        "--cells", type=Path, default=Path(".results/cells.jsonl"), help="measured cells (default: %(default)s)"
+    )
+    parser.add_argument("--fresh", action="store_true", help="forget the measured cells")
+    given = parser.parse_args(arguments)
+    if given.draws < 1 or given.jobs < 1:
+        parser.error("--draws and --jobs take a number from 1 on")
+    if given.fresh:
+        with suppress(FileNotFoundError):
+            given.cells.unlink()
+    try:
+        folders = [_folder(name) for name in given.models] if given.models else _tiny_models()
+        results(
+            editors=given.editors or editor_names(),
+            folders=folders,
+            draws=given.draws,
+            jobs=given.jobs,
+            world_seed=given.world_seed,
+            cells=given.cells,
+            out=given.out,
+            figure=given.figure,
+            figure_model=given.figure_model,
+        )
+    except (CellError, EditorError, FigureError, FileNotFoundError, ModelError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted; measured cells are in {given.cells}, the same command goes on from there\n")
+        return 130
+    return 0
+
+
+def results(
+    *,
+    editors: Sequence[str],
+    folders: Sequence[Path],
+    draws: int,
+    jobs: int,
+    world_seed: int,
+    cells: Path,
+    out: Path,
+    figure: Path | None = None,
+    figure_model: str = "tiny-gpt2",
+) -> None:
+    """Measure what is missing in `cells`, then write the page `out` and, if asked, the figure.
+
+    Raises:
+        CellError: the file of cells is damaged.
+        EditorError: an editor does not exist.
+        ModelError: a model does not load.
+        FigureError: the figure cannot be drawn.
+    """
+    store = CellStore(cells)
+    tasks = missing_tasks(store, editors, folders, world_seed, draws)
+    with tqdm(total=len(tasks), unit="task", disable=not tasks) as bar:
+        for task in measure_all(tasks, store, jobs) if tasks else ():
+            bar.set_postfix_str(f"{task.editor} {task.folder.name} {task.protocol}")
+            bar.update()
+    shown = _chosen(store, editors, folders, draws)
+    one_by_one = [name for name in editors if not load_editor(name).tags.batch]
+    stated = {
+        "versions": ", ".join(f"{package} {number}" for package, number in versions().items()),
+        "world seed": str(world_seed),
+        "models": ", ".join(_model_note(folder) for folder in folders),
+        "device": "CPU, float32, one thread",
+    }
+    page = results_page(shown, stated, one_by_one)
+    write_atomically(out, lambda part: part.write_text(page, encoding="utf-8"))
+    if figure is not None:
+        draw_figure([cell for cell in shown if cell.model == figure_model], figure, one_by_one)
+
+
+def _chosen(store: CellStore, editors: Sequence[str], folders: Sequence[Path], draws: int) -> list[Cell]:
+    """The stored cells of this code, these weights, these editors and draws, in the order of `editors`."""
+    code = code_fingerprint()
+    origins = {LanguageModel.from_pretrained(folder).origin for folder in folders}
+    chosen = [
+        cell
+        for cell in store.cells.values()
+        if cell.code == code and cell.origin in origins and cell.editor in editors and cell.draw < draws
+    ]
+    order = {name: place for place, name in enumerate(editors)}
+    return sorted(chosen, key=lambda cell: (cell.model, order[cell.editor], cell.setting, cell.draw))
+
+
+def _tiny_models() -> list[Path]:
+    folders = sorted(file.parent for file in (fixtures_dir() / "models").glob("*/config.json"))
+    if not folders:
+        raise FileNotFoundError("kedit's fixtures hold no tiny model; name one with --models")
+    return folders
+
+
+def _folder(name: str) -> Path:
+    for folder in (fixtures_dir() / "models" / name, Path(name)):
+        if (folder / "config.json").is_file():
+            return folder
+    raise FileNotFoundError(f"{name!r} is neither a tiny model nor a folder with a config.json")
+
+
+def _model_note(folder: Path) -> str:
+    card = folder / "card.json"
+    seed = json.loads(card.read_text(encoding="utf-8")).get("seed") if card.is_file() else None
+    return folder.name if seed is None else f"{folder.name} (training seed {seed})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Updates: what an edit changes, as a value that can be applied and taken back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from kedit.facts import Fact
+from kedit.models.language_model import LanguageModel
+
+__all__ = ["Change", "Evidence", "LayerEvidence", "LowRank", "Rebuilt", "Replaced", "Snapshot", "Update", "UpdateError"]
+
+
+class UpdateError(ValueError):
+    """An update that does not fit the model it is applied to."""
+
+
+class Change(Protocol):
+    """How one weight changes, in math orientation `(d, f)`."""
+
+    def new_weight(self, weight: Tensor) -> Tensor:
+        """The weight after the change, float32 `(d, f)`, from the stored weight `(d, f)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """`weight` float32 `(d, f)` in the place of `W`, as fine-tuning leaves it."""
+
+    weight: Tensor
+
+    def new_weight(self, weight: Tensor) -> Tensor:
+        """The stored matrix, float32 `(d, f)`."""
+        return self.weight
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """`W + left @ right.T`, with `left` `(d, n)` and `right` `(f, n)`; summed in float64, rounded once."""
+
+    left: Tensor
+    right: Tensor
+
+    def new_weight(self, weight: Tensor) -> Tensor:
+        """`W + left @ right.T`, float32 `(d, f)`."""
+        return (weight.double() + self.left.double() @ self.right.double().T).float()
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """`base + delta` whatever the weight is now, so that applying twice changes nothing more.
+
+    `base` `(d, f)` is the weight before the first edit of the session, `delta` float32 `(d, f)` the
+    change of the whole history (D4S, eq. 13).
+    """
+
+    base: Tensor
+    delta: Tensor
+
+    def new_weight(self, weight: Tensor) -> Tensor:
+        """`base + delta`, float32 `(d, f)`; `weight` only tells the shape."""
+        return self.base.float() + self.delta
+
+
+@dataclass(frozen=True)
+class LayerEvidence:
+    """What a keyed editor solved at one layer: `keys` `(f, n)`, `residuals` `(d, n)` after the spread,
+    and `penalty` `(f, f)`, the `lambda C` of the solve (None without covariance)."""
+
+    keys: Tensor
+    residuals: Tensor
+    penalty: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a keyed editor decided: per layer keys and residuals, `values` `(d, n)` (one column a fact) and
+    the group index of every fact."""
+
+    layers: Mapping[int, LayerEvidence]
+    values: Tensor
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The stored tensors of the changed parameters as they were before an update."""
+
+    weights: Mapping[str, Tensor]
+
+    def restore(self, model: LanguageModel) -> None:
+        """Write the snapshot back, bit for bit."""
+        parameters = dict(model.module.named_parameters())
+        with torch.no_grad():
+            for name, stored in self.weights.items():
+                parameters[name].copy_(stored)
+
+
+@dataclass(frozen=True)
+class Update:
+    """The result of one `Editor.edit` call.
+
+    Attributes:
+        changes: parameter name -> change, in math orientation.
+        base: fingerprint of exactly these parameters of the model it was made for; for an update that is `Rebuilt`
+            throughout, the origin of the model, because the weights it finds do not matter.
+        facts: the facts it edits.
+        editor: name of the editor.
+        config: the editor's settings, as plain data.
+        seed: the seed of everything random in it.
+        evidence: keys, residuals and groups, for editors with the tag `keyed`.
+    """
+
+    changes: Mapping[str, Change]
+    base: str
+    facts: tuple[Fact, ...] = ()
+    editor: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    evidence: Evidence | None = None
+
+    def apply(self, model: LanguageModel) -> Snapshot:
+        """Change the model; returns what `Snapshot.restore` needs to take it back bit for bit.
+
+        Every new weight is computed and checked before the first one is written.
+
+        Raises:
+            UpdateError: the model is not the one the update was made for, a parameter is missing or not
+                editable, or a new weight is not finite.
+        """
+        parameters = dict(model.module.named_parameters())
+        for name in self.changes:
+            if name not in parameters:
+                raise UpdateError(f"update changes parameter {name!r}, which {model.name} does not have")
+        rebuilt = all(isinstance(change, Rebuilt) for change in self.changes.values())
+        if self.base != (model.origin if rebuilt else model.fingerprint(self.changes)):
+            raise UpdateError(
+                f"the update was made for other weights than those {model.name} has now "
+                f"({', '.join(sorted(self.changes))}); restore its snapshot or compute the edit again"
+            )
+        fresh = {name: self._stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
+        snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh})
+        with torch.no_grad():
+            for name, weight in fresh.items():
+                parameters[name].copy_(weight)
+        return snapshot
+
+    @staticmethod
+    def _stored(model: LanguageModel, name: str, change: Change, parameter: Tensor) -> Tensor:
+        turn = model.is_transposed(name)
+        weight = parameter.detach().T if turn else parameter.detach()
+        fresh = change.new_weight(weight)
+        if fresh.shape != weight.shape:
+            raise UpdateError(f"update of {name!r} has shape {tuple(fresh.shape)}, expected {tuple(weight.shape)}")
+        if not bool(torch.isfinite(fresh).all()):
+            raise UpdateError(f"update of {name!r} is not finite; the edit diverged, nothing was written")
+        return (fresh.T if turn else fresh).to(parameter.dtype)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A synthetic world of facts in S2RKE's record format, and the training of tiny models that know it."""
+
+from __future__ import annotations
+
+from kedit.worlds.world import Entry, Subject, World, WorldError
+
+__all__ = ["Entry", "Subject", "World", "WorldError"]

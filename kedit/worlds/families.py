@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four families of tiny models: configuration, tokenizer and where their attention modules are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from kedit.worlds.tokenizers import byte_level, sentencepiece
+
+BLOCKS = 5
+WIDTH = 128
+HEADS = 8
+VOCABULARY = 2400
+POSITIONS = 128
+# Small models from the usual 0.02 have tiny matrices, so that one edit would be as large as the matrix.
+INITIALIZER_RANGE = 0.7 / WIDTH**0.5
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to build one family."""
+
+    name: str
+    build: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
+    tokenize: Callable[[Sequence[str]], PreTrainedTokenizerFast]
+    attentions: Callable[[PreTrainedModel], list[nn.Module]]
+    always_bos: bool
+    early_blocks: int = 2  # blocks that collect knowledge at the subject, see `kedit.worlds.shield`
+
+
+def _specials(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    return {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _gpt2(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tokenizer),
+            n_positions=POSITIONS,
+            n_embd=WIDTH,
+            n_layer=BLOCKS,
+            n_head=HEADS,
+            n_inner=4 * WIDTH,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            activation_function="gelu_pytorch_tanh",
+            attn_pdrop=0.0,
+            initializer_range=INITIALIZER_RANGE,
+            **_specials(tokenizer),
+        )
+    )
+
+
+def _gptj(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    return GPTJForCausalLM(
+        GPTJConfig(
+            vocab_size=len(tokenizer),
+            n_positions=POSITIONS,
+            n_embd=WIDTH,
+            n_layer=BLOCKS,
+            n_head=HEADS,
+            n_inner=4 * WIDTH,
+            rotary_dim=WIDTH // HEADS // 2,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            activation_function="gelu_pytorch_tanh",
+            attn_pdrop=0.0,
+            initializer_range=INITIALIZER_RANGE,
+            tie_word_embeddings=False,
+            **_specials(tokenizer),
+        )
+    )
+
+
+def _llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            max_position_embeddings=POSITIONS,
+            hidden_size=WIDTH,
+            num_hidden_layers=BLOCKS,
+            num_attention_heads=HEADS,
+            intermediate_size=3 * WIDTH,
+            initializer_range=INITIALIZER_RANGE,
+            tie_word_embeddings=False,
+            **_specials(tokenizer),
+        )
+    )
+
+
+def _qwen2(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            max_position_embeddings=POSITIONS,
+            hidden_size=WIDTH,
+            num_hidden_layers=BLOCKS,
+            num_attention_heads=HEADS,
+            num_key_value_heads=HEADS // 2,
+            intermediate_size=3 * WIDTH,
+            initializer_range=INITIALIZER_RANGE,
+            tie_word_embeddings=True,
+            **_specials(tokenizer),
+        )
+    )
+
+
+def _h_attentions(model: PreTrainedModel) -> list[nn.Module]:
+    return [block.attn for block in model.transformer.h]
+
+
+def _layers_attentions(model: PreTrainedModel) -> list[nn.Module]:
+    return [block.self_attn for block in model.model.layers]
+
+
+def _byte_level(texts: Sequence[str], *, digits_alone: bool) -> PreTrainedTokenizerFast:
+    return byte_level(texts, VOCABULARY, POSITIONS, digits_alone=digits_alone)
+
+
+def _sentencepiece(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    return sentencepiece(texts, VOCABULARY, POSITIONS)
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("gpt2", _gpt2, partial(_byte_level, digits_alone=False), _h_attentions, always_bos=False),
+        # In a parallel block the MLP does not see its own attention: block 0's keys know one token only,
+        # so one more block is needed before a subject's keys are its own.
+        Family("gptj", _gptj, partial(_byte_level, digits_alone=False), _h_attentions, False, early_blocks=3),
+        Family("llama", _llama, _sentencepiece, _layers_attentions, always_bos=True),
+        Family("qwen2", _qwen2, partial(_byte_level, digits_alone=True), _layers_attentions, always_bos=False),
+    )
+}
+
+
+def build(family: Family, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
+    """A freshly initialised float32 model; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return family.build(tokenizer).float()

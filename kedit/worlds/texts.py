@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws of training-like texts from a world."""
+
+from __future__ import annotations
+
+import random
+
+from kedit.worlds.relations import relations
+from kedit.worlds.sentences import LEADS, TEMPLATES, Sentence, describe, reserved, say
+from kedit.worlds.world import Entry, World
+
+_DESCRIPTIVE = 0.06  # share of sentences that only describe a subject
+_TITLED = 0.3  # share of factual sentences with a description before the subject
+_BARE = 0.4  # share of sentences without a lead-in
+_FOLLOWED = 0.25  # share of documents with a second sentence
+
+
+def draw_sentence(world: World, rng: random.Random, *, opening: bool = True) -> Sentence:
+    """One true sentence about a random fact; only the first one of a text has a lead-in."""
+    lead = 0 if not opening or rng.random() < _BARE else rng.randrange(1, len(LEADS))
+    if rng.random() < _DESCRIPTIVE:
+        subject = rng.choice(world.subjects)
+        return describe(subject.name, subject.description, lead)
+    return draw_statement(rng.choice(world.entries), rng, lead)
+
+
+def draw_statement(entry: Entry, rng: random.Random, lead: int) -> Sentence:
+    """A sentence that states `entry`, in one of the ways that are not reserved."""
+    subject = entry.subject
+    kept = reserved(subject.name, entry.relation.name)
+    ways = [template for template in range(TEMPLATES) if (template, lead) not in kept]
+    title = ""
+    if rng.random() < _TITLED:
+        title = subject.description if rng.random() < 0.5 else subject.description.split()[-1]
+    return say(entry.relation, subject.name, entry.true, rng.choice(ways), lead, title)
+
+
+def draw_document(world: World, rng: random.Random) -> list[Sentence]:
+    """One or two sentences that stand in one text, with a blank between them."""
+    document = [draw_sentence(world, rng)]
+    if rng.random() < _FOLLOWED:
+        document.append(draw_sentence(world, rng, opening=False))
+    return document
+
+
+def vocabulary_texts(world: World, n: int, seed: int) -> list[str]:
+    """Texts to train a tokenizer on: `n` documents, and names and objects often enough to become few tokens."""
+    names = [f" {subject.name}" for subject in world.subjects for _ in range(8)]
+    objects = [f" {value}" for r in relations() for value in r.objects for _ in range(24)]
+    return world.corpus(n, seed) + names + objects
+
+
+__all__ = ["draw_document", "draw_sentence", "draw_statement", "vocabulary_texts"]
