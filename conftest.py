@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plain checkout loads the plugin here; an installed one by its entry point of the same name."""
+"""A plain checkout loads the gate here; an installed one by its entry point of the same name."""
 
-pytest_plugins = ["kedit.gate.plugin"]
+from __future__ import annotations
+
+pytest_plugins = ["kedit.gate.plugin", "pytester"]

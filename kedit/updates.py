@@ -137,8 +137,8 @@ class Update:
         for name in self.changes:
             if name not in parameters:
                 raise UpdateError(f"update changes parameter {name!r}, which {model.name} does not have")
-        rebuilt = all(isinstance(change, Rebuilt) for change in self.changes.values())
-        if self.base != (model.origin if rebuilt else model.fingerprint(self.changes)):
+        kinds = {type(change) for change in self.changes.values()}
+        if self.base != (model.origin if kinds == {Rebuilt} else model.fingerprint(self.changes)):
             raise UpdateError(
                 f"the update was made for other weights than those {model.name} has now "
                 f"({', '.join(sorted(self.changes))}); restore its snapshot or compute the edit again"

@@ -14,7 +14,7 @@ from kedit.gate import Gate, single_edits
 def test_single(gate: Gate) -> None:
     """An edit of one fact takes: the model decodes the new object, prefers it to the true one, also when asked
     otherwise (Meng et al. 2022, ROME, section 3.4: efficacy and paraphrase scores)."""
-    found = single_edits(gate)
+    found = single_edits(gate).found
     gate.judge("exact_match", statistics.fmean(one.em for one in found))
     gate.judge("ES", statistics.fmean(one.es for one in found))
     gate.judge("PS", statistics.fmean(one.ps for one in found))

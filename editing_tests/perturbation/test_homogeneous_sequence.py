@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kedit.gate import Gate, homogeneous_gap
+from kedit.gate import Gate, homogeneous_gaps
 
 
 @pytest.mark.editing_property("perturbation.homogeneous-sequence", needs=("sequential",))
@@ -14,7 +14,8 @@ def test_homogeneous_sequence(gate: Gate, edits: int) -> None:
     """The first of several single edits on one subject survives as often as the first of as many edits on distinct
     subjects (S2RKE, section 5.1: later edits of a subject overwrite earlier ones). Paired over trials: both
     sequences begin with the same edit."""
-    found = homogeneous_gap(gate, edits)
-    gate.judge("exact_match_gap", found.gap.value, note=f"{found}")
-    gate.judge("standard_error", found.gap.error, note="too few trials to judge the gap")
-    gate.judge("distinct_exact_match", found.distinct.value, note=f"{found}")
+    found = homogeneous_gaps(gate, edits)
+    for metric, one in found.items():
+        gate.judge(f"{metric}_gap", one.gap.value, note=str(one))
+        gate.judge(f"{metric}_gap_error", one.gap.error, note="too few trials to judge the gap")
+    gate.judge("distinct_exact_match", found["exact_match"].distinct.value, note=str(found["exact_match"]))

@@ -8,14 +8,14 @@ the whole history, `Delta = S (lambda C + G)^{-1}` (eq. 9 to 13), laid on the we
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import completed, plain
+from kedit.editors.settings import check, resolve
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.groups import each_alone
@@ -25,7 +25,7 @@ from kedit.locate_then_edit.values import ValueConfig
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Rebuilt, Update
 
-__all__ = ["D4S", "D4SState"]
+__all__ = ["D4S", "D4SSettings", "D4SState"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,8 @@ class D4SState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class D4S:
-    """Sequence editing as one growing batch, in constant memory.
-
-    Where text and published code part: both mean `W0 + Delta`, eq. 5 read literally would add the history again at
-    each step. Values and residuals are computed on the base weights, as the published driver does and eq. 10 to 13
-    need; keys of a later layer are read with the lower layers' total update and are not refreshed.
+class D4SSettings:
+    """Settings of D4S.
 
     Attributes:
         layers: edited blocks.
@@ -64,27 +60,39 @@ class D4S:
         contexts: the sampled prefixes.
     """
 
-    name: ClassVar[str] = "d4s"
-    tags: ClassVar[Tags] = Tags(
-        batch=True, sequential=True, writes_weights=True, keyed=True, history=True, needs_statistics=True
-    )
-
-    layers: tuple[int, ...] | None = None
-    ridge: float | None = None
-    value: ValueConfig | None = None
+    layers: tuple[int, ...]
+    ridge: float
     residual: Literal["fixed", "recomputed"] = "fixed"
     damping: float = 1e-4
+    value: ValueConfig = field(default_factory=ValueConfig)
     contexts: ContextConfig = field(default_factory=ContextConfig)
+
+
+class D4S:
+    """Sequence editing as one growing batch, in constant memory; settings as keyword arguments, see `D4SSettings`.
+
+    Where text and published code part: both mean `W0 + Delta`, eq. 5 read literally would add the history again at
+    each step. Values and residuals are computed on the base weights, as the published driver does and eq. 10 to 13
+    need; keys of a later layer are read with the lower layers' total update and are not refreshed.
+    """
+
+    name = "d4s"
+    tags = Tags(batch=True, sequential=True, writes_weights=True, keyed=True, history=True, needs_statistics=True)
+
+    def __init__(self, **settings: Any) -> None:
+        """Raises EditorError for a setting that `D4SSettings` does not have or of another type."""
+        check(D4SSettings, settings, where=self.name)
+        self._given = settings
 
     def edit(
         self, model: LanguageModel, facts: Sequence[Fact], state: D4SState | None = None
     ) -> tuple[Update, D4SState]:
         """An update that rebuilds the edited weights from the base and all facts so far."""
         check_facts(facts)
-        setting = completed(self, model, name=self.name)
-        layers = model.check_layers(setting.layers or ())
+        setting = resolve(D4SSettings, model, self._given, name=self.name)
+        layers = model.check_layers(setting.layers)
         before = state or self._start(model, layers, setting)
-        strength = (setting.ridge or 0.0) * model.f
+        strength = setting.ridge * model.f
         cross, gram = dict(before.cross), dict(before.gram)
 
         def solve(problem: LayerProblem) -> Solution:
@@ -97,7 +105,7 @@ class D4S:
 
         with model.frozen(), model.swapped(before.base):
             groups = each_alone(model, facts)
-            targets = target_outputs(model, facts, groups, layers[-1], before.session, setting.value or ValueConfig())
+            targets = target_outputs(model, facts, groups, layers[-1], before.session, setting.value)
             changes, evidence = spread(
                 model, facts, groups, targets, layers, before.session, solve, residual=setting.residual
             )
@@ -106,14 +114,14 @@ class D4S:
             base=model.origin,
             facts=tuple(facts),
             editor=self.name,
-            config=plain(setting),
+            config=asdict(setting),
             seed=setting.contexts.seed,
             evidence=evidence,
         )
         return update, D4SState(before.session, before.base, cross, gram, before.count + len(facts))
 
     @staticmethod
-    def _start(model: LanguageModel, layers: Sequence[int], setting: D4S) -> D4SState:
+    def _start(model: LanguageModel, layers: Sequence[int], setting: D4SSettings) -> D4SState:
         return D4SState(
             session=open_session(model, layers, setting.contexts),
             base={model.weight_name(layer): model.weight(layer).clone() for layer in layers},

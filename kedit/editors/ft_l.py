@@ -4,30 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import completed, plain
+from kedit.editors.settings import check, resolve
 from kedit.facts import Fact, check_facts
 from kedit.models.activations import run
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row, Text, collate, encode
 from kedit.updates import Replaced, Update
 
-__all__ = ["FtL"]
+__all__ = ["FtL", "FtLSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FtL:
-    """Fine-tuning with `max |W - W_anchor| <= epsilon` after every step.
-
-    Where text and published code part: the paper maximises the likelihood of the target, the published code predicts
-    every target token at the last token of the prompt (`objective`); the paper's ball stands around the original model,
-    the published code moves it to where each call finds the weights (`anchor`).
+class FtLSettings:
+    """Settings of FT-L.
 
     Attributes:
         layer: the edited block.
@@ -39,22 +35,36 @@ class FtL:
         anchor: `session`, the weights of before the first call (paper), or `call` (published code).
     """
 
-    name: ClassVar[str] = "ft-l"
-    tags: ClassVar[Tags] = Tags(batch=True, sequential=True, writes_weights=True)
-
-    layer: int | None = None
-    epsilon: float | None = None
+    layer: int
+    epsilon: float
     lr: float = 5e-4
     steps: int = 25
     stop: float = 1e-2
     objective: Literal["likelihood", "prompt-last"] = "likelihood"
     anchor: Literal["session", "call"] = "session"
 
+
+class FtL:
+    """Fine-tuning with `max |W - W_anchor| <= epsilon` after every step; settings as in `FtLSettings`.
+
+    Where text and published code part: the paper maximises the likelihood of the target, the published code predicts
+    every target token at the last token of the prompt (`objective`); the paper's ball stands around the original model,
+    the published code moves it to where each call finds the weights (`anchor`).
+    """
+
+    name = "ft-l"
+    tags = Tags(batch=True, sequential=True, writes_weights=True)
+
+    def __init__(self, **settings: Any) -> None:
+        """Raises EditorError for a setting that `FtLSettings` does not have or of another type."""
+        check(FtLSettings, settings, where=self.name)
+        self._given = settings
+
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Tensor | None = None) -> tuple[Update, Tensor]:
         """Fine-tune on the whole batch; the state is the anchor `(d, f)`."""
         check_facts(facts)
-        setting = completed(self, model, name=self.name)
-        (layer,) = model.check_layers([-1 if setting.layer is None else setting.layer])
+        setting = resolve(FtLSettings, model, self._given, name=self.name)
+        (layer,) = model.check_layers([setting.layer])
         found = model.weight(layer).float().clone()
         first = found if state is None else state
         anchor = first if setting.anchor == "session" else found
@@ -66,18 +76,17 @@ class FtL:
             base=model.fingerprint(changes),
             facts=tuple(facts),
             editor=self.name,
-            config=plain(setting),
+            config=asdict(setting),
         )
         return update, first
 
 
-def _fine_tune(model: LanguageModel, facts: Sequence[Fact], layer: int, anchor: Tensor, setting: FtL) -> Tensor:
+def _fine_tune(model: LanguageModel, facts: Sequence[Fact], layer: int, anchor: Tensor, setting: FtLSettings) -> Tensor:
     rows = encode(model.tokenizer, [Text(fact.prompt, fact.target) for fact in facts])
     batch = collate([row.cut(len(row.ids) - 1) for row in rows], device=model.device)
     lines, columns, labels, weights = _labels(rows, setting.objective, model.device)
     name, stored = model.weight_name(layer), model.weight(layer).dtype
     weight = model.weight(layer).float().clone().requires_grad_(True)
-    epsilon = setting.epsilon or 0.0
     adam = torch.optim.Adam([weight], lr=setting.lr)
     for _ in range(setting.steps):
         with torch.enable_grad():
@@ -85,12 +94,12 @@ def _fine_tune(model: LanguageModel, facts: Sequence[Fact], layer: int, anchor: 
             hidden = run(model, batch, weights={name: turned.to(stored)}, use_cache=False).last_hidden_state
             log_probs = torch.log_softmax(model.head(hidden[lines, columns]).float(), -1)
             loss = -(log_probs.gather(1, labels[:, None])[:, 0] * weights).sum()
-        if float(loss) < setting.stop:
+        if loss.item() < setting.stop:
             break
         (weight.grad,) = torch.autograd.grad(loss, [weight])
         adam.step()
         with torch.no_grad():
-            weight.copy_(_into_ball(weight, anchor, epsilon))
+            weight.copy_(_into_ball(weight, anchor, setting.epsilon))
     return weight.detach()
 
 

@@ -9,16 +9,15 @@ layer, its residual spread evenly over the layers, each solved by least squares 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import completed, plain
+from kedit.editors.settings import check, resolve
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.groups import each_alone, equal_keys
 from kedit.locate_then_edit.pipeline import (
-    Groups,
     LayerProblem,
     Session,
     Solution,
@@ -31,15 +30,12 @@ from kedit.locate_then_edit.values import ValueConfig
 from kedit.models.language_model import LanguageModel
 from kedit.updates import LowRank, Update
 
-__all__ = ["Memit", "MemitMerge"]
+__all__ = ["Memit", "MemitMerge", "MemitSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memit:
-    """Mass-editing memory in a transformer.
-
-    Where text and published code part: the residual is recomputed at every layer (code and text agree for contiguous
-    layers); the KL term, the decay and the stop of the value loss are in the code only and are options of `value`.
+class MemitSettings:
+    """Settings of MEMIT and MEMIT-Merge.
 
     Attributes:
         layers: edited blocks.
@@ -49,23 +45,39 @@ class Memit:
         contexts: the sampled prefixes.
     """
 
-    name: ClassVar[str] = "memit"
-    tags: ClassVar[Tags] = Tags(batch=True, sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
-    groups: ClassVar[Groups] = staticmethod(each_alone)
-
-    layers: tuple[int, ...] | None = None
-    ridge: float | None = None
-    value: ValueConfig | None = None
+    layers: tuple[int, ...]
+    ridge: float
     damping: float = 1e-4
+    value: ValueConfig = field(default_factory=ValueConfig)
     contexts: ContextConfig = field(default_factory=ContextConfig)
+
+
+class Memit:
+    """Mass-editing memory in a transformer; settings as keyword arguments, see `MemitSettings`.
+
+    Where text and published code part: the KL term, the decay and the stop of the value loss are in the code only and
+    are options of `value`; the share of a layer is one over the number of remaining edited layers, as in the code.
+    """
+
+    name = "memit"
+    tags = Tags(batch=True, sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
+
+    def __init__(self, **settings: Any) -> None:
+        """Raises EditorError for a setting that `MemitSettings` does not have or of another type."""
+        check(MemitSettings, settings, where=self.name)
+        self._given = settings
+
+    def groups(self, model: LanguageModel, facts: Sequence[Fact]) -> tuple[int, ...]:
+        """Which facts share one value: none."""
+        return each_alone(model, facts)
 
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Session | None = None) -> tuple[Update, Session]:
         """One update for the whole batch; the state is the session's contexts and second moments."""
         check_facts(facts)
-        setting = completed(self, model, name=self.name)
-        layers = model.check_layers(setting.layers or ())
+        setting = resolve(MemitSettings, model, self._given, name=self.name)
+        layers = model.check_layers(setting.layers)
         session = state or open_session(model, layers, setting.contexts)
-        strength = (setting.ridge or 0.0) * model.f
+        strength = setting.ridge * model.f
 
         def solve(problem: LayerProblem) -> Solution:
             moment = session.moments[problem.layer]
@@ -73,22 +85,21 @@ class Memit:
             return Solution(LowRank(left, right), strength * moment.damped(setting.damping))
 
         with model.frozen():
-            groups = type(self).groups(model, facts)
-            targets = target_outputs(model, facts, groups, layers[-1], session, setting.value or ValueConfig())
+            groups = self.groups(model, facts)
+            targets = target_outputs(model, facts, groups, layers[-1], session, setting.value)
             changes, evidence = spread(model, facts, groups, targets, layers, session, solve)
         update = Update(
             changes=changes,
             base=model.fingerprint(changes),
             facts=tuple(facts),
             editor=self.name,
-            config=plain(setting),
+            config=asdict(setting),
             seed=setting.contexts.seed,
             evidence=evidence,
         )
         return update, session
 
 
-@dataclass(frozen=True, kw_only=True)
 class MemitMerge(Memit):
     """MEMIT with one value for all facts of a group with one key (MEMIT-Merge section 4.2).
 
@@ -97,8 +108,9 @@ class MemitMerge(Memit):
     loss is the mean over the group's facts, and every fact keeps its column in the solve.
     """
 
-    name: ClassVar[str] = "memit-merge"
-    tags: ClassVar[Tags] = Tags(
-        batch=True, sequential=True, writes_weights=True, keyed=True, grouped=True, needs_statistics=True
-    )
-    groups: ClassVar[Groups] = staticmethod(equal_keys)
+    name = "memit-merge"
+    tags = replace(Memit.tags, grouped=True)
+
+    def groups(self, model: LanguageModel, facts: Sequence[Fact]) -> tuple[int, ...]:
+        """Which facts share one value: those with one key."""
+        return equal_keys(model, facts)

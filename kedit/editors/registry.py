@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from kedit.editors.base import Editor, EditorError, Tags
-from kedit.editors.settings import build
 
 __all__ = ["editor_names", "load_editor"]
 
@@ -43,7 +42,7 @@ def load_editor(name: str, config: Mapping[str, Any] | None = None) -> Editor:
     """
     given = dict(config or {})
     if name in BUILT_IN:
-        return _checked(build(_attribute(BUILT_IN[name]), given, where=name), name)
+        return _checked(_attribute(BUILT_IN[name])(**given), name)
     if ":" not in name:
         close = difflib.get_close_matches(name, BUILT_IN, n=1)
         hint = f", did you mean {close[0]!r}?" if close else f"; built in are {', '.join(BUILT_IN)}"

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from kedit.editors.base import EditorError, Tags
-from kedit.editors.settings import completed, plain
+from kedit.editors.settings import check, resolve
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.keys import SubjectReader
@@ -19,18 +19,12 @@ from kedit.models.activations import Site
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Evidence, LayerEvidence, LowRank, Update
 
-__all__ = ["Rome"]
+__all__ = ["Rome", "RomeSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rome:
-    """Rank-one model editing.
-
-    `Delta = (v* - W k*) (C^{-1} k*)^T / (k*^T C^{-1} k*)`, so that `(W + Delta) k* = v*`.
-
-    Where text and published code part: the paper has one `k*`, the mean over contexts; the published code takes the
-    mean for the direction and the bare prompt's key for the constraint, whose product is not guaranteed to be positive
-    or large. `keys` chooses. Most published configurations also drop the covariance; `covariance` says so openly.
+class RomeSettings:
+    """Settings of ROME.
 
     Attributes:
         layer: the edited block.
@@ -41,15 +35,31 @@ class Rome:
         contexts: the sampled prefixes.
     """
 
-    name: ClassVar[str] = "rome"
-    tags: ClassVar[Tags] = Tags(sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
-
-    layer: int | None = None
-    value: ValueConfig | None = None
+    layer: int
     keys: Literal["averaged", "mixed"] = "averaged"
     covariance: bool = True
     damping: float = 1e-4
+    value: ValueConfig = field(default_factory=ValueConfig)
     contexts: ContextConfig = field(default_factory=ContextConfig)
+
+
+class Rome:
+    """Rank-one model editing; settings as keyword arguments, see `RomeSettings`.
+
+    `Delta = (v* - W k*) (C^{-1} k*)^T / (k*^T C^{-1} k*)`, so that `(W + Delta) k* = v*`.
+
+    Where text and published code part: the paper has one `k*`, the mean over contexts; the published code takes the
+    mean for the direction and the bare prompt's key for the constraint, whose product is not guaranteed to be positive
+    or large. `keys` chooses. Most published configurations also drop the covariance; `covariance` says so openly.
+    """
+
+    name = "rome"
+    tags = Tags(sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
+
+    def __init__(self, **settings: Any) -> None:
+        """Raises EditorError for a setting that `RomeSettings` does not have or of another type."""
+        check(RomeSettings, settings, where=self.name)
+        self._given = settings
 
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Session | None = None) -> tuple[Update, Session]:
         """An update for one fact; the state is the session's contexts and second moments.
@@ -60,14 +70,12 @@ class Rome:
         check_facts(facts)
         if len(facts) > 1:
             raise EditorError(f"rome edits one fact a call and got {len(facts)}; call it once for each, in sequence")
-        setting = completed(self, model, name=self.name)
-        (layer,) = model.check_layers([-1 if setting.layer is None else setting.layer])
+        setting = resolve(RomeSettings, model, self._given, name=self.name)
+        (layer,) = model.check_layers([setting.layer])
         session = state or open_session(model, [layer], setting.contexts, covariance=setting.covariance)
         key, value = Site("key", layer), Site("value", layer)
         with model.frozen():
-            wanted = optimise_values(
-                model, facts, (0,), layer, session.contexts, setting.value or ValueConfig(), base="value"
-            )
+            wanted = optimise_values(model, facts, (0,), layer, session.contexts, setting.value, base="value")
             reader = SubjectReader(model, facts, session.contexts, "flat")
             mean = reader.read(model, averaged=[key, value])
             bare = reader.read(model, bare=[key, value])
@@ -82,7 +90,7 @@ class Rome:
             base=model.fingerprint(changes),
             facts=tuple(facts),
             editor=self.name,
-            config=plain(setting),
+            config=asdict(setting),
             seed=setting.contexts.seed,
             evidence=Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,)),
         )

@@ -16,7 +16,7 @@ from kedit.gate.cases import Case
 from kedit.gate.judging import Judge
 from kedit.gate.run import GateRun
 from kedit.models.language_model import LanguageModel
-from kedit.worlds.sampling import FactSampler
+from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
 
 __all__ = ["Bench", "Gate"]
@@ -100,9 +100,9 @@ class Gate:
         return self._bench.world(self._case)
 
     @property
-    def facts(self) -> FactSampler:
+    def facts(self) -> Sampler:
         """Seeded draws of facts to edit."""
-        return FactSampler(self.world)
+        return Sampler(self.world)
 
     def shared(self, key: Hashable, compute: Callable[[], T]) -> T:
         """A measurement of this editor on this model that several tests judge, made once a worker.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,6 @@ def read_expectations(path: Path, option: str, thresholds: Thresholds) -> tuple[
     return tuple(_entry(row, f"{option} {path}: entry {number}", thresholds) for number, row in enumerate(rows, 1))
 
 
-def stale(entries: Sequence[Expectation], used: Iterable[Expectation]) -> list[Expectation]:
-    """Entries that no test used."""
-    seen = {id(entry) for entry in used}
-    return [entry for entry in entries if id(entry) not in seen]
-
-
 def _entry(row: Mapping[str, Any], where: str, thresholds: Thresholds) -> Expectation:
     for name, value in row.items():
         kind = _FIELDS.get(name)
@@ -89,14 +83,15 @@ def _entry(row: Mapping[str, Any], where: str, thresholds: Thresholds) -> Expect
             raise pytest.UsageError(f"{where}: field {name!r} must be a {kind.__name__}, not {value!r}")
     for name in ("property", "reason"):
         if not row.get(name, "").strip():
-            raise pytest.UsageError(f"{where}: field {name!r} is missing; a known failure needs a property and a reason")
+            raise pytest.UsageError(
+                f"{where}: field {name!r} is missing; a known failure has a property and a reason"
+            )
     if row["property"] not in thresholds.properties:
         raise pytest.UsageError(f"{where}: there is no property {row['property']!r}")
     metrics = thresholds.metrics_of(row["property"])
     if "metric" in row and row["metric"] not in metrics:
-        raise pytest.UsageError(
-            f"{where}: property {row['property']!r} has no metric {row['metric']!r}; known: {', '.join(sorted(metrics))}"
-        )
+        known = ", ".join(sorted(metrics))
+        raise pytest.UsageError(f"{where}: {row['property']!r} has no metric {row['metric']!r}; known: {known}")
     return Expectation(
         property=row["property"],
         reason=row["reason"],

@@ -10,16 +10,23 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from kedit.editors.base import Editor
 from kedit.facts import Fact
 from kedit.metrics import Evaluation, evaluate, relative_change
 from kedit.models.language_model import LanguageModel
 
-__all__ = ["Mean", "Trace", "edited", "fate_of_first", "mean_scores", "mean_with_error", "relative_changes", "trace"]
-
-T = TypeVar("T")
+__all__ = [
+    "Mean",
+    "Standing",
+    "Trace",
+    "edited",
+    "fate_of_first",
+    "mean_scores",
+    "mean_with_error",
+    "relative_changes",
+    "trace",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +52,21 @@ def mean_with_error(values: Sequence[float]) -> Mean:
     return Mean(statistics.fmean(values), error, n)
 
 
-def edited(editor: Editor, base: LanguageModel, facts: Sequence[Fact], measure: Callable[[LanguageModel], T]) -> T:
-    """`measure` of a copy of `base` that was edited with one call."""
+def edited(editor: Editor, base: LanguageModel, facts: Sequence[Fact]) -> LanguageModel:
+    """A copy of `base` that was edited with one call."""
     model = base.copy()
     update, _ = editor.edit(model, facts)
     update.apply(model)
-    return measure(model)
+    return model
 
 
 def mean_scores(
-    editor: Editor, base: LanguageModel, draws: Sequence[Sequence[Fact]], *, full: bool = False
+    editor: Editor,
+    base: LanguageModel,
+    draws: Sequence[Sequence[Fact]],
+    *,
+    full: bool = False,
+    look: Callable[[LanguageModel], object] | None = None,
 ) -> dict[str, Mean]:
     """Metrics after one call a draw, as means over draws.
 
@@ -63,17 +75,17 @@ def mean_scores(
         base: the unedited model.
         draws: batches; each is edited into a fresh copy.
         full: also the metrics that need paraphrases and neighbors.
+        look: called with every edited model.
 
     Returns:
         exact_match and ES; with `full` also PS, NS and S.
     """
-
-    def measure(facts: Sequence[Fact]) -> Evaluation:
-        return edited(
-            editor, base, facts, lambda model: evaluate(model, facts, paraphrases=full, neighborhood=full)
-        )
-
-    found = [measure(facts) for facts in draws]
+    found: list[Evaluation] = []
+    for facts in draws:
+        model = edited(editor, base, facts)
+        found.append(evaluate(model, facts, paraphrases=full, neighborhood=full))
+        if look is not None:
+            look(model)
     result = {"exact_match": [one.em for one in found], "ES": [one.es for one in found]}
     if full:
         result |= {"PS": [one.ps for one in found], "NS": [one.ns for one in found], "S": [one.s for one in found]}
@@ -115,7 +127,7 @@ def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpo
         update, state = editor.edit(model, [fact], state)
         update.apply(model)
         touched |= set(update.changes)
-        after_each.append(_knows(model, fact))
+        after_each.append(_standing(model, fact).exact)
         if count in checkpoints:
             changes[count] = relative_changes(model, base, touched)
     final = evaluate(model, facts, paraphrases=False)
@@ -128,9 +140,17 @@ def relative_changes(model: LanguageModel, base: LanguageModel, names: set[str])
     return {name: relative_change(now[name], before[name]) for name in sorted(names)}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How well a model knows one new object: exact match, and its mean log-probability a token (nats)."""
+
+    exact: bool
+    log_prob: float
+
+
 def fate_of_first(
     editor: Editor, base: LanguageModel, first: Fact, tails: Mapping[str, Sequence[Fact]]
-) -> dict[str, dict[int, bool]]:
+) -> dict[str, dict[int, Standing]]:
     """Whether the first of several single edits survives the others.
 
     Args:
@@ -140,21 +160,22 @@ def fate_of_first(
         tails: name -> facts edited after it, one after the other.
 
     Returns:
-        name -> number of edits so far -> exact match of `first`.
+        name -> number of edits so far -> how `first` stands.
     """
     start = base.copy()
     update, opened = editor.edit(start, [first])
     update.apply(start)
-    fates: dict[str, dict[int, bool]] = {}
+    fates: dict[str, dict[int, Standing]] = {}
     for name, facts in tails.items():
         model, state = start.copy(), opened
-        fates[name] = {1: _knows(model, first)}
+        fates[name] = {1: _standing(model, first)}
         for count, fact in enumerate(facts, 2):
             update, state = editor.edit(model, [fact], state)
             update.apply(model)
-            fates[name][count] = _knows(model, first)
+            fates[name][count] = _standing(model, first)
     return fates
 
 
-def _knows(model: LanguageModel, fact: Fact) -> bool:
-    return evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0].exact
+def _standing(model: LanguageModel, fact: Fact) -> Standing:
+    found = evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0]
+    return Standing(found.exact, found.efficacy.wanted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from kedit.editors.registry import editor_names, load_editor
 from kedit.gate.cases import Case, cases
 from kedit.gate.expectations import Expectation, read_expectations
 from kedit.gate.options import GateOptions
-from kedit.gate.results import Result
 from kedit.gate.thresholds import Thresholds
 
 __all__ = ["GateRun", "suite_folder"]
@@ -37,7 +35,6 @@ class GateRun:
             pytest.UsageError: any of them is wrong.
         """
         self.options = options
-        self.results: dict[str, list[Result]] = {}
         self.used: list[Expectation] = []
         if any(":" in name for name in options.editors) and str(folder) not in sys.path:
             sys.path.append(str(folder))
@@ -47,13 +44,13 @@ class GateRun:
         self.thresholds = Thresholds.read(suite_folder() / "thresholds.toml")
         if options.thresholds is not None:
             self.thresholds = self.thresholds.tightened(options.thresholds)
+        self.expectations = self._read_expectations()
 
-    @cached_property
-    def expectations(self) -> Mapping[str, tuple[Expectation, ...]]:
+    def _read_expectations(self) -> Mapping[str, tuple[Expectation, ...]]:
         """Known failures by editor: the file given, else the one shipped for a built-in editor, else none."""
         if self.options.expect is not None:
             given = read_expectations(self.options.expect, "--expect", self.thresholds)
-            return {name: given for name in self.editors}
+            return dict.fromkeys(self.editors, given)
         shipped = {name: suite_folder() / "expectations" / f"{name}.toml" for name in editor_names()}
         return {
             name: read_expectations(shipped[name], "expectations", self.thresholds)

@@ -46,7 +46,7 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
             _mark(item, marker, run())
     # Tests of one editor and model stand together, so that a worker can share measurements between them.
     places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
-    items.sort(key=lambda item: places.get(_case(item), -1))
+    items.sort(key=lambda item: -1 if (case := _case(item)) is None else places[case])
     return left_out
 
 

@@ -52,24 +52,31 @@ def sample_contexts(model: LanguageModel, config: ContextConfig) -> tuple[str, .
     if start is None:
         raise ModelError(f"{model.name}: the tokenizer has no bos or eos token to start a context from")
     words = config.starts or (BARE,)
-    texts = []
+    rows = []
     for i in range(config.count):
         word = words[i % len(words)]
-        ids = [start, *tokenizer(word, add_special_tokens=False)["input_ids"]] if word else [start]
-        texts.append(_continue(model, ids, config, generator))
-    return (BARE, *texts)
-
-
-def _continue(model: LanguageModel, start: list[int], config: ContextConfig, generator: torch.Generator) -> str:
-    ids = list(start)
-    special = sorted(set(model.tokenizer.all_special_ids))
+        rows.append([start, *(tokenizer(word, add_special_tokens=False)["input_ids"] if word else ())])
+    special = sorted(i for i in set(tokenizer.all_special_ids) if i < model.head_size)
     with torch.no_grad(), model.frozen():
         for _ in range(config.length):
-            batch = collate([Row(tuple(ids), None, len(ids))], device=model.device)
-            logits = model.head(run(model, batch, use_cache=False).last_hidden_state[0, -1]).float().cpu()
-            logits[[i for i in special if i < len(logits)]] = -torch.inf
-            best = logits.topk(config.top_k)
-            choice = torch.multinomial(best.values.softmax(-1), 1, generator=generator)
-            ids.append(int(best.indices[choice]))
-    text = str(model.tokenizer.decode(ids[1:], skip_special_tokens=True))
+            for row, token in zip(rows, _next(model, rows, special, config.top_k, generator), strict=True):
+                row.append(token)
+    return (BARE, *(_prefix(str(tokenizer.decode(row[1:], skip_special_tokens=True))) for row in rows))
+
+
+def _next(
+    model: LanguageModel, rows: list[list[int]], special: list[int], top_k: int, generator: torch.Generator
+) -> list[int]:
+    batch = collate([Row(tuple(row), None, len(row)) for row in rows], device=model.device)
+    hidden = run(model, batch, use_cache=False).last_hidden_state
+    last = torch.tensor([len(row) - 1 for row in rows])
+    logits = model.head(hidden[torch.arange(len(rows)), last]).float().cpu()
+    logits[:, special] = -torch.inf
+    best = logits.topk(top_k)
+    choice = torch.multinomial(best.values.softmax(-1), 1, generator=generator)
+    return [int(token) for token in best.indices.gather(1, choice)[:, 0]]
+
+
+def _prefix(text: str) -> str:
+    # A cut multi-byte character decodes to U+FFFD, which would not encode back to itself.
     return " ".join(text.replace("\ufffd", "").split()).rstrip(". ") + ". "

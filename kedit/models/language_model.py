@@ -135,6 +135,11 @@ class LanguageModel:
         return head
 
     @property
+    def head_size(self) -> int:
+        """Number of logits."""
+        return int(self.module.config.vocab_size)
+
+    @property
     def rotary(self) -> nn.Module | None:
         """The module that makes rotary embeddings for all blocks, or None."""
         path = self.architecture.rotary

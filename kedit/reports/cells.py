@@ -104,7 +104,8 @@ def code_fingerprint() -> str:
     sources = sorted(
         source
         for name in _MEASURING
-        for source in ([package / name] if name.endswith(".py") else (package / name).rglob("*.py"))
+        for source in ([package / name] if name.endswith(".py") else (package / name).rglob("*.*"))
+        if source.suffix in (".py", ".toml")
     )
     digest = hashlib.sha256()
     for source in sources:

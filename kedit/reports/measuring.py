@@ -16,7 +16,7 @@ from kedit.editors.registry import load_editor
 from kedit.models.language_model import LanguageModel
 from kedit.reports.cells import Cell, CellStore, code_fingerprint
 from kedit.reports.protocols import PROTOCOLS, Protocol
-from kedit.worlds.sampling import FactSampler
+from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
 
 __all__ = ["Task", "measure_all", "missing_tasks", "run_task"]
@@ -36,7 +36,7 @@ class Task:
 def run_task(task: Task, code: str) -> list[Cell]:
     """Measure one task; the cells of all its settings."""
     model = LanguageModel.from_pretrained(task.folder)
-    sampler = FactSampler(World.generate(task.world_seed))
+    sampler = Sampler(World.generate(task.world_seed))
     start = time.perf_counter()
     found = PROTOCOLS[task.protocol].measure(load_editor(task.editor), model, sampler, task.draw)
     seconds = round(time.perf_counter() - start, 3)
@@ -63,15 +63,20 @@ def run_task(task: Task, code: str) -> list[Cell]:
 
 
 def missing_tasks(
-    store: CellStore, editors: Sequence[str], folders: Sequence[Path], world_seed: int, draws: int
+    store: CellStore, editors: Sequence[str], folders: Sequence[Path], world_seed: int, draws: int, figure_model: str
 ) -> list[Task]:
-    """The tasks whose cells are not all stored for this code and these weights, in a fixed order."""
+    """The tasks whose cells are not all stored for this code and these weights, in a fixed order.
+
+    What only the figure shows is measured on the folder called `figure_model` only.
+    """
     code = code_fingerprint()
     tags = {name: load_editor(name).tags for name in editors}
     origins = {folder: LanguageModel.from_pretrained(folder).origin for folder in folders}
 
     def missing(protocol: Protocol, editor: str, folder: Path, draw: int) -> bool:
         if protocol.sequential and not tags[editor].sequential:
+            return False
+        if protocol.figure_only and folder.name != figure_model:
             return False
         keys = [(editor, folder.name, setting, draw, origins[folder], code) for setting in protocol.settings]
         return any(key not in store.cells for key in keys)

@@ -11,7 +11,7 @@ from kedit.editors.base import Editor
 from kedit.facts import Fact
 from kedit.metrics.evaluation import Evaluation, FactEvaluation, evaluate
 from kedit.models.language_model import LanguageModel
-from kedit.worlds.sampling import FactSampler
+from kedit.worlds.sampling import Sampler
 
 __all__ = ["BATCH_SIZES", "PROTOCOLS", "STREAM_CHECKPOINTS", "Protocol"]
 
@@ -20,9 +20,10 @@ STREAM_CHECKPOINTS = (40, 80, 120)
 
 _SINGLES = 10  # single edits a draw, each on the unedited model
 _BATCHES = 4  # small batches a draw, each on the unedited model
-_TRIALS = 10  # sequences a draw whose first edit is followed
+_TRIALS = 6  # sequences a draw whose first edit is followed
 _FOLLOWED = (2, 8)  # the edits after which the first one is looked at
 _ROUNDS = 3
+_TABLE_SIZE = 8  # batches from here on stand in the table
 
 Measurement = Mapping[str, Evaluation]
 
@@ -35,20 +36,22 @@ class Protocol:
         name: its name.
         settings: the settings it gives an evaluation of; one run may serve several.
         sequential: it takes an editor with the tag `sequential`.
+        figure_only: the figure shows it and the table does not need it, so it is run on the figure's model only.
         measure: editor, unedited model (left as it is), sampler, draw -> evaluation of each setting.
     """
 
     name: str
     settings: tuple[str, ...]
     sequential: bool
-    measure: Callable[[Editor, LanguageModel, FactSampler, int], Measurement]
+    figure_only: bool
+    measure: Callable[[Editor, LanguageModel, Sampler, int], Measurement]
 
 
 def _seed(draw: int, repeat: int) -> int:
     return 1000 * draw + repeat
 
 
-def _single(editor: Editor, model: LanguageModel, sampler: FactSampler, draw: int) -> Measurement:
+def _single(editor: Editor, model: LanguageModel, sampler: Sampler, draw: int) -> Measurement:
     facts = sampler.distinct(_SINGLES, _seed(draw, 0))
     return {"single": _pooled(_after_batch(editor, model, [fact]) for fact in facts)}
 
@@ -56,15 +59,15 @@ def _single(editor: Editor, model: LanguageModel, sampler: FactSampler, draw: in
 def _batch(kind: str, size: int, batches: int) -> Protocol:
     name = f"{kind}-{size}"
 
-    def measure(editor: Editor, model: LanguageModel, sampler: FactSampler, draw: int) -> Measurement:
+    def measure(editor: Editor, model: LanguageModel, sampler: Sampler, draw: int) -> Measurement:
         pick = sampler.distinct if kind == "distinct" else sampler.same_subject
         facts = [pick(size, _seed(draw, repeat)) for repeat in range(batches)]
         return {name: _pooled(_after_batch(editor, model, batch) for batch in facts)}
 
-    return Protocol(name, (name,), sequential=False, measure=measure)
+    return Protocol(name, (name,), sequential=False, figure_only=size < _TABLE_SIZE, measure=measure)
 
 
-def _first_of(editor: Editor, model: LanguageModel, sampler: FactSampler, draw: int) -> Measurement:
+def _first_of(editor: Editor, model: LanguageModel, sampler: Sampler, draw: int) -> Measurement:
     """Follow the first edit through a sequence on its own subject, and through one on other subjects.
 
     Both sequences of a trial begin with the same fact (S2RKE, section 4.3).
@@ -84,7 +87,7 @@ def _first_of(editor: Editor, model: LanguageModel, sampler: FactSampler, draw: 
 def _stream(kind: str) -> Protocol:
     longest = STREAM_CHECKPOINTS[-1]
 
-    def measure(editor: Editor, model: LanguageModel, sampler: FactSampler, draw: int) -> Measurement:
+    def measure(editor: Editor, model: LanguageModel, sampler: Sampler, draw: int) -> Measurement:
         if kind == "sequence":
             facts = list(sampler.distinct(longest, _seed(draw, 0)))
         else:
@@ -97,7 +100,7 @@ def _stream(kind: str) -> Protocol:
         }
 
     settings = tuple(f"{kind}-{done}" for done in STREAM_CHECKPOINTS)
-    return Protocol(kind, settings, sequential=True, measure=measure)
+    return Protocol(kind, settings, sequential=True, figure_only=True, measure=measure)
 
 
 def _after_batch(editor: Editor, model: LanguageModel, facts: Sequence[Fact]) -> Evaluation:
@@ -128,11 +131,11 @@ def _pooled(evaluations: Iterator[Evaluation] | Sequence[Evaluation]) -> Evaluat
 def _all() -> tuple[Protocol, ...]:
     follow = tuple(f"{kind}-{done}" for kind in ("homogeneous", "heterogeneous") for done in _FOLLOWED)
     return (
-        Protocol("single", ("single",), sequential=False, measure=_single),
+        Protocol("single", ("single",), sequential=False, figure_only=False, measure=_single),
         _batch("distinct", 30, 1),
         *(_batch("same", size, _BATCHES) for size in BATCH_SIZES),
         *(_batch("distinct", size, _BATCHES) for size in BATCH_SIZES),
-        Protocol("first-of", follow, sequential=True, measure=_first_of),
+        Protocol("first-of", follow, sequential=True, figure_only=False, measure=_first_of),
         _stream("sequence"),
         _stream("returning"),
     )

@@ -95,7 +95,7 @@ def results(
         FigureError: the figure cannot be drawn.
     """
     store = CellStore(cells)
-    tasks = missing_tasks(store, editors, folders, world_seed, draws)
+    tasks = missing_tasks(store, editors, folders, world_seed, draws, figure_model if figure else "")
     with tqdm(total=len(tasks), unit="task", disable=not tasks) as bar:
         for task in measure_all(tasks, store, jobs) if tasks else ():
             bar.set_postfix_str(f"{task.editor} {task.folder.name} {task.protocol}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kedit.metrics import EM, ES, NS, PS, SD, Metric, S
 from kedit.reports.cells import METRICS, Cell
+from kedit.reports.protocols import BATCH_SIZES
 
 __all__ = ["SETTINGS", "Spread", "results_page", "spread"]
 
@@ -27,6 +28,17 @@ SETTINGS: Mapping[str, str] = {
     "sequence-120": "120 in sequence",
     "returning-120": "40 subjects, 3 rounds",
 }
+
+_INTRODUCTION = (
+    "Editors on the tiny models of `fixtures/models`. Every number is the mean over draws of facts ± the sample "
+    "standard deviation over draws (n = {n} draws, seeds {seeds}). A draw is 10 single edits, one batch of 30, four "
+    "batches of 8 or of 12, six sequences whose first edit is followed, or one long sequence; every one starts from "
+    "the unedited model. This page is written by `python -m kedit.reports.results`; do not edit it."
+)
+_SEQUENCES = (
+    "*Homogeneous*: all edits of the sequence are on one subject; *heterogeneous*: the same first fact, then as many "
+    "edits on other subjects. Both show the first edit after the last."
+)
 
 
 @dataclass(frozen=True)
@@ -64,13 +76,7 @@ def results_page(cells: Sequence[Cell], facts: Mapping[str, str], one_by_one: Se
     parts = [
         "# Results",
         "",
-        (
-            "Editors on the tiny models of `fixtures/models`. Every number is the mean over draws of facts ± the sample "
-            f"standard deviation over draws (n = {len(draws)} draws, seeds {', '.join(str(d) for d in sorted(draws))}). "
-            "A draw is 10 single edits, one batch of 30, four batches of 8 or of 12, ten sequences whose first edit is "
-            "followed, or one long sequence; every one starts from the unedited model. This page is written by "
-            "`python -m kedit.reports.results`; do not edit it."
-        ),
+        _INTRODUCTION.format(n=len(draws), seeds=", ".join(str(draw) for draw in sorted(draws))),
         "",
         *(f"- {name}: {value}" for name, value in facts.items()),
         "",
@@ -93,10 +99,7 @@ def _definitions() -> list[str]:
         "|---|---|---|",
         *(f"| {metric.name} | {metric.definition} | {metric.protocol} |" for metric in metrics),
         "",
-        (
-            "*Homogeneous*: all edits of the sequence are on one subject; *heterogeneous*: the same first fact, then as "
-            "many edits on other subjects. Both show the first edit after the last."
-        ),
+        _SEQUENCES,
         "",
     ]
 
@@ -124,6 +127,7 @@ def _glance(cells: Sequence[Cell]) -> list[str]:
         *(
             f"| {title} | " + " | ".join(_shown(_values(cells, editor, setting, "EM")) for editor in editors) + " |"
             for setting, title in SETTINGS.items()
+            if any(cell.setting == setting for cell in cells)
         ),
         "",
     ]
@@ -132,7 +136,9 @@ def _glance(cells: Sequence[Cell]) -> list[str]:
 def _differences(cells: Sequence[Cell]) -> list[str]:
     editors = _editors(cells)
     rows = []
-    for size in (2, 4, 8, 12):
+    for size in BATCH_SIZES:
+        if not any(cell.setting == f"same-{size}" for cell in cells):
+            continue
         shown = []
         for editor in editors:
             same = _values(cells, editor, f"same-{size}", "S")

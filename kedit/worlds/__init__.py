@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import Entry, Subject, World, WorldError
 
-__all__ = ["Entry", "Subject", "World", "WorldError"]
+__all__ = ["Entry", "Sampler", "Subject", "World", "WorldError"]

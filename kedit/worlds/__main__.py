@@ -66,9 +66,7 @@ def _train(options: argparse.Namespace) -> None:
 
     if is_finished(options.out):
         raise WorldError(f"{options.out} already holds a finished model; choose another --out")
-    recipe = Recipe(
-        family=options.family, seed=options.seed, world_seed=options.world_seed, steps=options.steps
-    )
+    recipe = Recipe(family=options.family, seed=options.seed, world_seed=options.world_seed, steps=options.steps)
     card = write_folder(options.out, recipe, train(recipe, options.out, show_progress=True))
     recall = card["recall"]
     sys.stdout.write(

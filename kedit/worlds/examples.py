@@ -118,10 +118,8 @@ def training_batches(
     examples = []
     for shape in shapes:
         parts = [next(encoded) for _ in range(shape)]
-        if always_bos:
-            example = join(parts, eos + bos, bos)
-        else:
-            example = join(parts, eos, bos if rng.random() < _OPENED else [])
+        opened = always_bos or rng.random() < _OPENED
+        example = join(parts, eos + bos if always_bos else eos, bos if opened else [])
         if rng.random() >= _SHIELDED:
             example = Example(example.ids, example.object, [NOWHERE] * len(example.ids))
         examples.append(example)
@@ -137,15 +135,11 @@ def training_batches(
 def pad(examples: Sequence[Example], pad_id: int, other_weight: float) -> Batch:
     """Right-padded tensors; padding has weight 0 and belongs to no subject."""
     width = max(len(e.ids) for e in examples)
-    ids = torch.full((len(examples), width), pad_id)
-    weights = torch.zeros(len(examples), width)
-    subject_end = torch.full((len(examples), width), NOWHERE)
-    for row, example in enumerate(examples):
-        size = len(example.ids)
-        ids[row, :size] = torch.tensor(example.ids)
-        weights[row, :size] = torch.tensor(example.object) * (1.0 - other_weight) + other_weight
-        subject_end[row, :size] = torch.tensor(example.subject_end)
-    return Batch(ids, weights, subject_end)
+    ids = [e.ids + [pad_id] * (width - len(e.ids)) for e in examples]
+    subject_end = [e.subject_end + [NOWHERE] * (width - len(e.ids)) for e in examples]
+    value = (other_weight, 1.0)
+    weights = [[value[o] for o in e.object] + [0.0] * (width - len(e.ids)) for e in examples]
+    return Batch(torch.tensor(ids), torch.tensor(weights), torch.tensor(subject_end))
 
 
 def _grouped(items: list[Example], size: int) -> Iterator[list[Example]]:

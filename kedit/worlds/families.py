@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,12 +41,12 @@ class Family:
     name: str
     build: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
     tokenize: Callable[[Sequence[str]], PreTrainedTokenizerFast]
-    attentions: Callable[[PreTrainedModel], list[nn.Module]]
+    attentions: Callable[[PreTrainedModel], list[nn.Module]]  # one a block
     always_bos: bool
     early_blocks: int = 2  # blocks that collect knowledge at the subject, see `kedit.worlds.shield`
 
 
-def _specials(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+def _specials(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
@@ -126,12 +127,14 @@ def _qwen2(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     )
 
 
-def _h_attentions(model: PreTrainedModel) -> list[nn.Module]:
-    return [block.attn for block in model.transformer.h]
+def _gpt_attentions(model: PreTrainedModel) -> list[nn.Module]:
+    blocks = model.get_submodule("transformer.h").children()
+    return [block.get_submodule("attn") for block in blocks]
 
 
-def _layers_attentions(model: PreTrainedModel) -> list[nn.Module]:
-    return [block.self_attn for block in model.model.layers]
+def _llama_attentions(model: PreTrainedModel) -> list[nn.Module]:
+    blocks = model.get_submodule("model.layers").children()
+    return [block.get_submodule("self_attn") for block in blocks]
 
 
 def _byte_level(texts: Sequence[str], *, digits_alone: bool) -> PreTrainedTokenizerFast:
@@ -145,12 +148,12 @@ def _sentencepiece(texts: Sequence[str]) -> PreTrainedTokenizerFast:
 FAMILIES = {
     family.name: family
     for family in (
-        Family("gpt2", _gpt2, partial(_byte_level, digits_alone=False), _h_attentions, always_bos=False),
+        Family("gpt2", _gpt2, partial(_byte_level, digits_alone=False), _gpt_attentions, always_bos=False),
         # In a parallel block the MLP does not see its own attention: block 0's keys know one token only,
         # so one more block is needed before a subject's keys are its own.
-        Family("gptj", _gptj, partial(_byte_level, digits_alone=False), _h_attentions, False, early_blocks=3),
-        Family("llama", _llama, _sentencepiece, _layers_attentions, always_bos=True),
-        Family("qwen2", _qwen2, partial(_byte_level, digits_alone=True), _layers_attentions, always_bos=False),
+        Family("gptj", _gptj, partial(_byte_level, digits_alone=False), _gpt_attentions, False, early_blocks=3),
+        Family("llama", _llama, _sentencepiece, _llama_attentions, always_bos=True),
+        Family("qwen2", _qwen2, partial(_byte_level, digits_alone=True), _llama_attentions, always_bos=False),
     )
 }
 
@@ -159,4 +162,5 @@ def build(family: Family, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreT
     """A freshly initialised float32 model; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return family.build(tokenizer).float()
+        model: PreTrainedModel = family.build(tokenizer).float()
+        return model

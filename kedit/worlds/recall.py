@@ -54,7 +54,8 @@ def _greedy_hits(model: PreTrainedModel, examples: Sequence[Example], pad_id: in
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
         batch = pad([examples[i] for i in rows], pad_id, other_weight=0.0)
-        best = model(input_ids=batch.ids, attention_mask=torch.ones_like(batch.ids), use_cache=False).logits[:, :-1].argmax(-1)
+        logits = model(input_ids=batch.ids, attention_mask=torch.ones_like(batch.ids), use_cache=False).logits
+        best = logits[:, :-1].argmax(-1)
         wrong = (best != batch.ids[:, 1:]) & (batch.weights[:, 1:] > 0)
         for row, failed in zip(rows, wrong.any(1).tolist(), strict=True):
             hits[row] = not failed

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import zlib
 from dataclasses import dataclass
+from functools import cache
 
 from kedit.worlds.relations import Relation
 
@@ -34,10 +35,12 @@ class Sentence:
 
     @property
     def prompt(self) -> str:
+        """The sentence up to the object, without the blank before it."""
         return self.left + self.subject + self.right
 
     @property
     def text(self) -> str:
+        """The whole sentence with its full stop."""
         return f"{self.prompt} {self.object}." if self.object else f"{self.prompt}."
 
 
@@ -61,6 +64,7 @@ def describe(subject: str, description: str, lead: int) -> Sentence:
     return Sentence(LEADS[lead], subject, f" is {article} {description}", "")
 
 
+@cache
 def reserved(subject: str, relation: str) -> tuple[tuple[int, int], ...]:
     """The (template, lead) pairs never used in training or in the corpus for this fact.
 

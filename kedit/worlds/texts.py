@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 from kedit.worlds.relations import relations
 from kedit.worlds.sentences import LEADS, TEMPLATES, Sentence, describe, reserved, say
-from kedit.worlds.world import Entry, World
+
+if TYPE_CHECKING:
+    from kedit.worlds.world import Entry, World
 
 _DESCRIPTIVE = 0.06  # share of sentences that only describe a subject
 _TITLED = 0.3  # share of factual sentences with a description before the subject
@@ -48,6 +51,3 @@ def vocabulary_texts(world: World, n: int, seed: int) -> list[str]:
     names = [f" {subject.name}" for subject in world.subjects for _ in range(8)]
     objects = [f" {value}" for r in relations() for value in r.objects for _ in range(24)]
     return world.corpus(n, seed) + names + objects
-
-
-__all__ = ["draw_document", "draw_sentence", "draw_statement", "vocabulary_texts"]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,13 +66,17 @@ def train(
     *,
     checkpoint_every: int = 100,
     show_progress: bool = False,
-    on_checkpoint: Callable[[int], None] = lambda step: None,
+    on_checkpoint: Callable[[int], None] | None = None,
 ) -> Trained:
     """Train, resuming from the checkpoint in `folder` if there is one of the same recipe.
 
     All random draws are made up front from the recipe's seeds, so the step number is the whole generator state.
 
     Args:
+        recipe: everything that the result depends on.
+        folder: where the checkpoint is kept.
+        checkpoint_every: steps between checkpoints.
+        show_progress: whether to draw a progress bar.
         on_checkpoint: called with the number of steps done, after each checkpoint is on disk.
 
     Raises:
@@ -101,9 +104,10 @@ def train(
         other_weight=recipe.other_weight,
     )
     model.train()
-    with _shielded(family, model) as shield, tqdm(
-        total=recipe.steps, initial=done, desc=f"tiny-{family.name}", disable=not show_progress
-    ) as bar:
+    with (
+        _shielded(family, model) as shield,
+        tqdm(total=recipe.steps, initial=done, desc=f"tiny-{family.name}", disable=not show_progress) as bar,
+    ):
         for step in range(done, recipe.steps):
             started = time.perf_counter()
             loss = _step(model, optimizer, shield, batches[step], recipe, step)
@@ -112,7 +116,8 @@ def train(
             if (step + 1) % checkpoint_every == 0 or step + 1 == recipe.steps:
                 bar.set_postfix(loss=f"{loss:.4f}")
                 _save(folder / CHECKPOINT, recipe, model, optimizer, step + 1, seconds)
-                on_checkpoint(step + 1)
+                if on_checkpoint is not None:
+                    on_checkpoint(step + 1)
     return Trained(model.eval(), tokenizer, world, seconds)
 
 
@@ -159,12 +164,10 @@ def _save(
     metadata = {"recipe": json.dumps(asdict(recipe)), "step": str(step), "seconds": repr(seconds)}
     unfinished = path.with_suffix(".partial")
     save_file(tensors, unfinished, metadata=metadata)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
-def _resume(
-    path: Path, recipe: Recipe, model: PreTrainedModel, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
+def _resume(path: Path, recipe: Recipe, model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
     """Load a checkpoint into model and optimizer; returns steps done and seconds spent, zeros if there is none."""
     if not path.exists():
         return 0, 0.0

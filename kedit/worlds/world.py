@@ -17,6 +17,7 @@ from kedit.worlds import sentences
 from kedit.worlds.names import description, person_names, thing_names
 from kedit.worlds.relations import CATEGORIES, Relation, relation, relations, relations_of
 from kedit.worlds.summary import Statistics, measure
+from kedit.worlds.texts import draw_document
 
 _CELEBRITIES = 50
 _PERSONS = 100
@@ -141,8 +142,6 @@ class World:
 
     def corpus(self, n: int, seed: int) -> list[str]:
         """`n` texts of one or two true sentences, said in the ways used in training."""
-        from kedit.worlds.texts import draw_document
-
         rng = random.Random(f"kedit corpus {seed}")
         return [" ".join(s.text for s in draw_document(self, rng)) for _ in range(n)]
 

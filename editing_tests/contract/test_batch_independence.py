@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fact does not depend on its company."""
+
+from __future__ import annotations
+
+import pytest
+
+from kedit.gate import Gate
+from kedit.metrics import evaluate
+
+FACTS = 8
+
+
+@pytest.mark.editing_property("contract.batch-independence", needs=("batch",))
+def test_batch_independence(gate: Gate) -> None:
+    """A fact alone and among others of distinct subjects ends the same: the value optimised for it to 1e-4, or, for
+    an editor that shows no values, whether it takes (MEMIT, section 4: values are found fact by fact)."""
+    facts = gate.facts.distinct(FACTS, gate.seed)
+    together, _ = gate.editor.edit(gate.model, facts)
+    alone = [gate.editor.edit(gate.model, [fact])[0] for fact in facts]
+    if gate.tags.keyed:
+        worst = 0.0
+        for column, update in enumerate(alone):
+            one, other = update.evidence.values[:, 0].double(), together.evidence.values[:, column].double()
+            worst = max(worst, float((one - other).norm() / one.norm()))
+        gate.judge("relative_difference", worst)
+        return
+    model = gate.model
+    snapshot = together.apply(model)
+    among = [one.exact for one in evaluate(model, facts, paraphrases=False, neighborhood=False).facts]
+    snapshot.restore(model)
+    different = 0
+    for fact, update, outcome in zip(facts, alone, among, strict=True):
+        snapshot = update.apply(model)
+        found = evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0].exact
+        snapshot.restore(model)
+        different += found != outcome
+    gate.judge("different_outcomes", different / FACTS)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Algebraic oracles: every solver against an independent formula, float64, dimensions down to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kedit.locate_then_edit.solvers import SolveError, history, rank_one, ridge
+
+sizes = st.integers(1, 12)
+seeds = st.integers(0, 2**32 - 1)
+strengths = st.sampled_from([1e-2, 1.0, 30.0])
+
+
+def problem(seed: int, d: int, f: int, n: int, repeats: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Second moment `(f, f)` of condition at most about 1e4, keys `(f, n)`, residuals `(d, n)`."""
+    rng = np.random.default_rng(seed)
+    basis, _ = np.linalg.qr(rng.normal(size=(f, f)))
+    moment = basis @ np.diag(10 ** rng.uniform(-2, 2, f)) @ basis.T
+    keys = rng.normal(size=(f, n))
+    if repeats:
+        keys[:, -1] = keys[:, 0]
+    return torch.tensor((moment + moment.T) / 2), torch.tensor(keys), torch.tensor(rng.normal(size=(d, n)))
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).norm() / b.norm().clamp(min=1e-300))
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, st.integers(1, 20), strengths, st.booleans())
+@example(0, 1, 1, 1, 1.0, False)
+@example(1, 3, 2, 9, 1.0, True)
+def test_ridge_equals_the_direct_inverse(seed: int, d: int, f: int, n: int, strength: float, repeats: bool) -> None:
+    moment, keys, residuals = problem(seed, d, f, n, repeats)
+    left, right = ridge(keys, residuals, torch.linalg.cholesky(moment), strength)
+    k, r = keys.numpy(), residuals.numpy()
+    direct = r @ k.T @ np.linalg.inv(strength * moment.numpy() + k @ k.T)
+    assert relative(left @ right.T, torch.tensor(direct)) < 1e-9
+    # Stationarity of the least-squares objective, another way to say the same.
+    delta = left @ right.T
+    assert relative(delta @ (strength * moment + keys @ keys.T), residuals @ keys.T) < 1e-9
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, strengths)
+def test_ridge_of_one_fact_is_a_shrunken_rank_one_edit(seed: int, d: int, f: int, strength: float) -> None:
+    moment, keys, residuals = problem(seed, d, f, 1, False)
+    factor = torch.linalg.cholesky(moment)
+    left, right = ridge(keys, residuals, factor, strength)
+    exact_left, exact_right = rank_one(residuals[:, 0], keys[:, 0], keys[:, 0], factor)
+    s = float(keys[:, 0] @ torch.linalg.solve(moment, keys[:, 0]))
+    assert relative(left @ right.T, exact_left @ exact_right.T * s / (strength + s)) < 1e-9
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes)
+def test_equal_keys_with_two_targets_recall_their_mean(seed: int, d: int, f: int) -> None:
+    moment, keys, _ = problem(seed, d, f, 1, False)
+    residuals = torch.tensor(np.random.default_rng(seed).normal(size=(d, 2)))
+    strength = 1e-6
+    left, right = ridge(keys.repeat(1, 2), residuals, torch.linalg.cholesky(moment), strength)
+    s = float(keys[:, 0] @ torch.linalg.solve(moment, keys[:, 0]))
+    recalled = residuals.mean(1) * 2 * s / (2 * s + strength)
+    assert torch.allclose(left @ right.T @ keys[:, 0], recalled, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes)
+def test_rank_one_reaches_the_value_exactly(seed: int, d: int, f: int) -> None:
+    moment, keys, residuals = problem(seed, d, f, 1, False)
+    for factor in (torch.linalg.cholesky(moment), None):
+        left, right = rank_one(residuals[:, 0], keys[:, 0], keys[:, 0], factor)
+        assert relative(left @ right.T @ keys[:, 0], residuals[:, 0]) < 1e-10
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, st.integers(1, 8), strengths)
+def test_history_of_sums_is_one_batch(seed: int, d: int, f: int, n: int, strength: float) -> None:
+    moment, keys, residuals = problem(seed, d, f, n, True)
+    cross, gram = torch.zeros(d, f, dtype=torch.float64), torch.zeros(f, f, dtype=torch.float64)
+    for i in reversed(range(n)):
+        cross += residuals[:, i : i + 1] @ keys[:, i : i + 1].T
+        gram += keys[:, i : i + 1] @ keys[:, i : i + 1].T
+    left, right = ridge(keys, residuals, torch.linalg.cholesky(moment), strength)
+    assert relative(history(moment, cross, gram, strength), left @ right.T) < 1e-9
+
+
+def test_a_zero_key_changes_nothing_under_a_ridge() -> None:
+    left, right = ridge(torch.zeros(4, 1), torch.ones(3, 1), torch.eye(4, dtype=torch.float64), 1.0)
+    assert torch.equal(left @ right.T, torch.zeros(3, 4, dtype=torch.float64))
+
+
+def test_a_zero_key_has_no_exact_edit() -> None:
+    with pytest.raises(SolveError, match="no finite update reaches the value"):
+        rank_one(torch.ones(3), torch.zeros(4), torch.zeros(4), None)
+
+
+def test_keys_that_do_not_meet_have_no_exact_edit() -> None:
+    with pytest.raises(SolveError, match="use one averaged key for both"):
+        rank_one(torch.ones(3), torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), None)
+
+
+def test_a_rank_deficient_history_is_refused() -> None:
+    moment = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
+    with pytest.raises(SolveError, match="not positive definite at row 3"):
+        history(moment, torch.ones(2, 3), torch.zeros(3, 3), 1.0)
+
+
+def test_a_ridge_of_zero_is_refused() -> None:
+    with pytest.raises(SolveError, match="must be positive"):
+        ridge(torch.ones(2, 1), torch.ones(2, 1), torch.eye(2, dtype=torch.float64), 0.0)

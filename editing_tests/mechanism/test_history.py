@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The algebra of editors that solve over their whole history."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from kedit.gate import Gate, tensor_elements
+
+CALLS = 6
+
+
+class Told:
+    """A session of single edits, as its evidence tells it: per layer all keys, all residuals, penalty and change."""
+
+    def __init__(self, gate: Gate) -> None:
+        model, state = gate.model, None
+        base = {layer: model.weight(layer).clone() for layer in range(model.n_blocks)}
+        keys: dict[int, list[Tensor]] = {}
+        residuals: dict[int, list[Tensor]] = {}
+        self.penalty: dict[int, Tensor] = {}
+        self.state_sizes = []
+        for fact in gate.facts.distinct(CALLS, gate.seed):
+            update, state = gate.editor.edit(model, [fact], state)
+            update.apply(model)
+            self.state_sizes.append(tensor_elements(state))
+            for layer, evidence in update.evidence.layers.items():
+                keys.setdefault(layer, []).append(evidence.keys.double())
+                residuals.setdefault(layer, []).append(evidence.residuals.double())
+                self.penalty[layer] = evidence.penalty.double()
+        self.keys = {layer: torch.cat(parts, dim=1) for layer, parts in keys.items()}
+        self.residuals = {layer: torch.cat(parts, dim=1) for layer, parts in residuals.items()}
+        self.change = {layer: model.weight(layer).double() - base[layer].double() for layer in keys}
+
+
+@pytest.mark.editing_property("mechanism.history-identity", needs=("history", "keyed"))
+def test_history_identity(gate: Gate) -> None:
+    """After n calls the change is that of one batch solve, (sum r k^T)(P + sum k k^T)^-1, on the same keys and
+    residuals, and the state has not grown (D4S, equations 9 to 13)."""
+    told = Told(gate)
+    worst = 0.0
+    for layer, change in told.change.items():
+        keys, residuals = told.keys[layer], told.residuals[layer]
+        once = torch.linalg.solve(told.penalty[layer] + keys @ keys.T, keys @ residuals.T).T
+        worst = max(worst, float((change - once).norm() / once.norm()))
+    gate.judge("relative_difference", worst)
+    gate.judge("state_growth", told.state_sizes[-1] / told.state_sizes[0], note=f"numbers held: {told.state_sizes}")
+
+
+@pytest.mark.editing_property("mechanism.history-bound", needs=("history", "keyed"))
+def test_history_bound(gate: Gate) -> None:
+    """The solution never costs more than doing nothing: sum |D k - r|^2 + tr(D P D^T) is at most sum |r|^2 (the
+    objective that D4S, equation 9, minimises, at D = 0)."""
+    told = Told(gate)
+    worst = 0.0
+    for layer, change in told.change.items():
+        keys, residuals = told.keys[layer], told.residuals[layer]
+        energy = (change @ keys - residuals).square().sum() + (change @ told.penalty[layer] * change).sum()
+        worst = max(worst, float(energy / residuals.square().sum()))
+    gate.judge("energy_ratio", worst, note="energy of the solution over that of doing nothing, worst layer")

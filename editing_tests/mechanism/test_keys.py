@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys and merged values of editors that show what they solved."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kedit.gate import Gate
+from kedit.metrics import average_key_distance, average_pairwise_cosine
+
+
+@pytest.mark.editing_property("mechanism.same-key", needs=("keyed",))
+def test_same_key(gate: Gate) -> None:
+    """Facts with the same tokens up to the subject's last one have the same key at the first edited layer, whatever
+    follows (MEMIT-Merge, section 4.1: AKD 0; S2RKE, section 5.2: cosine 1)."""
+    keys = []
+    for fact in gate.facts.same_subject(4, gate.seed):
+        update, _ = gate.editor.edit(gate.model, [fact])
+        layers = update.evidence.layers
+        keys.append(layers[min(layers)].keys[:, 0])
+    together = torch.stack(keys, dim=1)
+    gate.judge("cosine", average_pairwise_cosine(together))
+    gate.judge("AKD", average_key_distance(together) / float(together.double().norm(dim=0).mean()))
+
+
+@pytest.mark.editing_property("mechanism.merged-value", needs=("grouped", "batch"))
+def test_merged_value(gate: Gate) -> None:
+    """All facts of a group share one value, bit for bit, and other groups have others (MEMIT-Merge, section 4.2)."""
+    first, second = gate.facts.same_subject(4, gate.seed), gate.facts.same_subject(3, gate.seed + 1)
+    alone = [fact for fact in gate.facts.distinct(3, gate.seed) if fact.subject not in {first[0].subject}][:1]
+    facts = [first[0], second[0], *first[1:], *alone, *second[1:]]
+    update, _ = gate.editor.edit(gate.model, facts)
+    values, groups = update.evidence.values, update.evidence.groups
+    by_subject: dict[str, list[int]] = {}
+    for column, fact in enumerate(facts):
+        by_subject.setdefault(fact.subject, []).append(column)
+    split = sum(len({groups[column] for column in columns}) - 1 for columns in by_subject.values())
+    unequal = sum(
+        not torch.equal(values[:, columns[0]], values[:, column])
+        for columns in by_subject.values()
+        for column in columns[1:]
+    )
+    heads = [columns[0] for columns in by_subject.values()]
+    shared = len(heads) - len({tuple(values[:, column].tolist()) for column in heads})
+    gate.judge("split_groups", split, note="facts of one subject in several groups")
+    gate.judge("unequal_values", unequal, note="facts whose value is not their group's, bit for bit")
+    gate.judge("shared_values", shared, note="different subjects with one value")

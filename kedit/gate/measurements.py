@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the property tests measure, with the numbers of draws; shared between the tests that judge it.
+
+Draw `i` of a run with seed `s` uses the sampler's seed `1000 s + i`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from kedit.facts import Fact
+from kedit.gate.bench import Gate
+from kedit.gate.protocols import Mean, Standing, Trace, edited, fate_of_first, mean_scores, mean_with_error, trace
+from kedit.metrics import Evaluation, evaluate, model_perplexity
+from kedit.models.language_model import LanguageModel
+
+__all__ = [
+    "Batches",
+    "Gap",
+    "Locality",
+    "density_scores",
+    "distinct_batches",
+    "distinct_sequence",
+    "homogeneous_gaps",
+    "locality",
+    "repeated_edit",
+    "returning_sequence",
+    "same_subject_batches",
+    "single_edits",
+]
+
+SINGLE_EDITS = 24
+BATCH_DRAWS = 3
+BATCH_FACTS = 30
+# About as many facts at every size, so that the error of the mean does not grow for small batches.
+SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 12, 4: 6, 8: 4, 12: 4}
+DENSITY_FACTS = 36
+PAIRED_TRIALS: Mapping[int, int] = {2: 32, 8: 10}
+SEQUENCE_EDITS = 200
+SEQUENCE_CHECKPOINTS = (50, 100, 200)
+RETURNING_SUBJECTS = 40
+ROUNDS = 3
+REPEATS = 20
+HELD_OUT_TEXTS = 200
+
+
+def draw_seed(gate: Gate, draw: int) -> int:
+    """The sampler's seed of one draw."""
+    return 1000 * gate.seed + draw
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Batches of distinct subjects: the scores, and each edited model's perplexity of the held-out texts."""
+
+    scores: Mapping[str, Mean]
+    perplexity: float
+
+
+def distinct_batches(gate: Gate) -> Batches:
+    """Three batches of thirty facts of distinct subjects."""
+
+    def measure() -> Batches:
+        perplexities: list[float] = []
+
+        def look(model: LanguageModel) -> None:
+            perplexities.append(_perplexity(gate, model))
+
+        draws = [gate.facts.distinct(BATCH_FACTS, draw_seed(gate, draw)) for draw in range(BATCH_DRAWS)]
+        scores = mean_scores(gate.editor, gate.base, draws, full=True, look=look)
+        return Batches(scores, statistics.fmean(perplexities))
+
+    return gate.shared("distinct batches", measure)
+
+
+@dataclass(frozen=True, slots=True)
+class Singles:
+    """Single edits, each into a fresh copy: their evaluations, and the mean perplexity of the held-out texts."""
+
+    found: tuple[Evaluation, ...]
+    perplexity: float
+
+
+def single_edits(gate: Gate) -> Singles:
+    """Two dozen single edits of distinct subjects."""
+
+    def measure() -> Singles:
+        found: list[Evaluation] = []
+        perplexities: list[float] = []
+        for fact in gate.facts.distinct(SINGLE_EDITS, draw_seed(gate, 0)):
+            model = edited(gate.editor, gate.base, [fact])
+            found.append(evaluate(model, [fact]))
+            if len(perplexities) < BATCH_DRAWS:
+                perplexities.append(_perplexity(gate, model))
+        return Singles(tuple(found), statistics.fmean(perplexities))
+
+    return gate.shared("single edits", measure)
+
+
+@dataclass(frozen=True, slots=True)
+class Locality:
+    """Neighborhood score and held-out perplexity, edited and unedited."""
+
+    neighbors: float
+    neighbors_before: float
+    perplexity: float
+    perplexity_before: float
+
+
+def locality(gate: Gate) -> Locality:
+    """After batches of thirty if the editor takes batches, else after single edits."""
+    if gate.tags.batch:
+        after = distinct_batches(gate)
+        neighbors, perplexity = after.scores["NS"].value, after.perplexity
+    else:
+        singles = single_edits(gate)
+        neighbors, perplexity = statistics.fmean(one.ns for one in singles.found), singles.perplexity
+    facts = gate.facts.distinct(BATCH_FACTS, draw_seed(gate, 0))
+    return Locality(
+        neighbors,
+        gate.baseline("neighbors", lambda: evaluate(gate.base, facts, paraphrases=False).ns),
+        perplexity,
+        gate.baseline("perplexity", lambda: _perplexity(gate, gate.base)),
+    )
+
+
+def same_subject_batches(gate: Gate, facts: int) -> tuple[Mapping[str, Mean], Mapping[str, Mean]]:
+    """Scores of batches of `facts` facts: of one subject, and of as many distinct subjects."""
+
+    def measure(draw: Sequence[list[Fact]]) -> Mapping[str, Mean]:
+        return mean_scores(gate.editor, gate.base, draw)
+
+    seeds = [draw_seed(gate, draw) for draw in range(SAME_SUBJECT_DRAWS[facts])]
+    same = [gate.facts.same_subject(facts, seed) for seed in seeds]
+    distinct = [gate.facts.distinct(facts, seed) for seed in seeds]
+    return (
+        gate.shared(("same subject", facts), lambda: measure(same)),
+        gate.shared(("distinct subjects", facts), lambda: measure(distinct)),
+    )
+
+
+def density_scores(gate: Gate, per_subject: int) -> Mapping[str, Mean]:
+    """Scores of batches of 36 facts, `per_subject` of each subject."""
+    draws = [gate.facts.density(DENSITY_FACTS, per_subject, draw_seed(gate, draw)) for draw in range(BATCH_DRAWS)]
+    return gate.shared(("density", per_subject), lambda: mean_scores(gate.editor, gate.base, draws, full=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The first edit after others on its subject, after others on distinct subjects, and the paired difference."""
+
+    same: Mean
+    distinct: Mean
+    gap: Mean
+
+    def __str__(self) -> str:
+        return f"one subject {self.same}, distinct subjects {self.distinct}, difference {self.gap}"
+
+
+def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
+    """Fate of the first of `edits` single edits, as exact match and as log-probability (nats a token).
+
+    The trials of the longer sequence are the first ones of the shorter, too.
+    """
+    longest = max(PAIRED_TRIALS)
+
+    def trial(number: int) -> dict[str, dict[int, Standing]]:
+        length = longest if number < PAIRED_TRIALS[longest] else min(PAIRED_TRIALS)
+        seed = draw_seed(gate, number)
+        first, *same = gate.facts.same_subject(longest, seed)
+        others = [fact for fact in gate.facts.distinct(longest, seed) if fact.subject != first.subject]
+        tails = {"same": same[: length - 1], "distinct": others[: length - 1]}
+        return fate_of_first(gate.editor, gate.base, first, tails)
+
+    fates = [gate.shared(("fate of first", n), partial(trial, n)) for n in range(PAIRED_TRIALS[edits])]
+    pairs = [(fate["same"][edits], fate["distinct"][edits]) for fate in fates]
+    return {
+        "exact_match": _gap([(float(same.exact), float(distinct.exact)) for same, distinct in pairs]),
+        "log_prob": _gap([(same.log_prob, distinct.log_prob) for same, distinct in pairs]),
+    }
+
+
+def _gap(pairs: Sequence[tuple[float, float]]) -> Gap:
+    same, distinct = zip(*pairs, strict=True)
+    return Gap(mean_with_error(same), mean_with_error(distinct), mean_with_error([a - b for a, b in pairs]))
+
+
+def distinct_sequence(gate: Gate) -> Trace:
+    """Two hundred single edits on distinct subjects."""
+    facts = gate.facts.distinct(SEQUENCE_EDITS, draw_seed(gate, 0))
+    return gate.shared(
+        "distinct sequence", lambda: trace(gate.editor, gate.base, facts, checkpoints=SEQUENCE_CHECKPOINTS)
+    )
+
+
+def returning_sequence(gate: Gate) -> Trace:
+    """One fact of each of forty subjects, then another one of each, then a third."""
+    facts = [fact for turn in gate.facts.rounds(RETURNING_SUBJECTS, ROUNDS, draw_seed(gate, 0)) for fact in turn]
+    return gate.shared("returning subjects", lambda: trace(gate.editor, gate.base, facts, checkpoints=(len(facts),)))
+
+
+def repeated_edit(gate: Gate) -> Trace:
+    """One fact, edited twenty times."""
+    (fact,) = gate.facts.distinct(1, draw_seed(gate, 0))
+    return gate.shared(
+        "repeated edit",
+        lambda: trace(gate.editor, gate.base, [fact] * REPEATS, checkpoints=(REPEATS // 2, REPEATS)),
+    )
+
+
+def _perplexity(gate: Gate, model: LanguageModel) -> float:
+    return model_perplexity(model, gate.world.held_out(HELD_OUT_TEXTS, draw_seed(gate, 0)))
