@@ -38,7 +38,7 @@ BATCH_FACTS = 30
 # About as many facts at every size, so that the error of the mean does not grow for small batches.
 SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 12, 4: 6, 8: 4, 12: 4}
 DENSITY_FACTS = 36
-PAIRED_TRIALS: Mapping[int, int] = {2: 32, 8: 10}
+PAIRED_TRIALS: Mapping[int, int] = {2: 24, 8: 8}
 SEQUENCE_EDITS = 200
 SEQUENCE_CHECKPOINTS = (50, 100, 200)
 RETURNING_SUBJECTS = 40
@@ -161,7 +161,7 @@ class Gap:
 
 
 def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
-    """Fate of the first of `edits` single edits, as exact match and as log-probability (nats a token).
+    """Fate of the first of `edits` single edits, as exact match and as probability.
 
     The trials of the longer sequence are the first ones of the shorter, too.
     """
@@ -179,7 +179,7 @@ def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
     pairs = [(fate["same"][edits], fate["distinct"][edits]) for fate in fates]
     return {
         "exact_match": _gap([(float(same.exact), float(distinct.exact)) for same, distinct in pairs]),
-        "log_prob": _gap([(same.log_prob, distinct.log_prob) for same, distinct in pairs]),
+        "probability": _gap([(same.probability, distinct.probability) for same, distinct in pairs]),
     }
 
 

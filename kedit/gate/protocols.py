@@ -142,10 +142,10 @@ def relative_changes(model: LanguageModel, base: LanguageModel, names: set[str])
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How well a model knows one new object: exact match, and its mean log-probability a token (nats)."""
+    """How well a model knows one new object: exact match, and its probability (geometric mean over its tokens)."""
 
     exact: bool
-    log_prob: float
+    probability: float
 
 
 def fate_of_first(
@@ -178,4 +178,4 @@ def fate_of_first(
 
 def _standing(model: LanguageModel, fact: Fact) -> Standing:
     found = evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0]
-    return Standing(found.exact, found.efficacy.wanted)
+    return Standing(found.exact, math.exp(found.efficacy.wanted))

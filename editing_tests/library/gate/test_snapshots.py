@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored metric tables: tolerances in the file, one line for a failing cell, no failure for other editors' tables."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kedit.gate.snapshots import table
+
+TEST = '''
+import pytest
+from kedit.gate.snapshots import MetricTable, table
+
+@pytest.mark.editing_table
+@pytest.mark.parametrize("editor", {editors})
+def test_table(snapshot, editor):
+    rows = {{"1 fact": {{"ES": {es}, "NS": 0.9}}}}
+    assert table(rows, {{"ES": 0.05, "NS": 0.01}}) == snapshot.use_extension(MetricTable)
+'''
+
+
+@pytest.fixture
+def store(run, pytester):
+    def start(es: float, *args: str, editors: tuple[str, ...] = ("a",)) -> pytest.RunResult:
+        pytester.makepyfile(test_tables=TEST.format(es=es, editors=list(editors)))
+        return run("test_tables.py", *args)
+
+    return start
+
+
+def stored(pytester) -> dict:
+    (path,) = pytester.path.glob("__snapshots__/**/*a*.json")
+    return json.loads(path.read_text())
+
+
+def test_a_number_within_its_stored_tolerance_matches_and_is_not_rewritten(store, pytester):
+    store(0.80, "--snapshot-update").assert_outcomes(passed=1)
+    assert stored(pytester) == {"1 fact": {"ES": {"value": 0.8, "atol": 0.05}, "NS": {"value": 0.9, "atol": 0.01}}}
+    store(0.84).assert_outcomes(passed=1)
+    store(0.84, "--snapshot-update").assert_outcomes(passed=1)
+    assert stored(pytester)["1 fact"]["ES"]["value"] == 0.8
+    store(0.86).assert_outcomes(failed=1)
+    store(0.86, "--snapshot-update").assert_outcomes(passed=1)
+    assert stored(pytester)["1 fact"]["ES"]["value"] == 0.86
+
+
+def test_the_failing_cell_is_one_line(store):
+    store(0.80, "--snapshot-update")
+    result = store(0.25)
+    lines = [line for line in result.outlines if "1 fact, " in line]
+    assert len(lines) == 1
+    assert "1 fact, ES: 0.25, stored 0.8 ± 0.05" in lines[0]
+
+
+def test_a_missing_table_fails(store):
+    store(0.80).assert_outcomes(failed=1)
+
+
+def test_tables_of_other_editors_are_no_failure(store, pytester):
+    store(0.80, "--snapshot-update", editors=("a", "b"))
+    assert store(0.80, editors=("a",)).ret == 1  # unused, and nobody said why
+    result = store(0.80, "--editor", "memit", "--model", "tiny-gpt2", "--editing-tables", editors=("a",))
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
+
+
+def test_tables_do_not_run_with_an_editor_unless_asked_for(store):
+    store(0.80, "--editor", "memit", "--model", "tiny-gpt2").assert_outcomes(deselected=1)
+
+
+def test_a_column_needs_a_tolerance():
+    with pytest.raises(KeyError, match="NS"):
+        table({"1 fact": {"NS": 1.0}}, {"ES": 0.1})

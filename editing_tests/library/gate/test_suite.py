@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The suite's own data: every property has thresholds and a clause, every known failure a reason."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from kedit.editors import editor_names
+from kedit.gate.expectations import read_expectations
+from kedit.gate.run import suite_folder
+from kedit.gate.thresholds import Thresholds
+
+PROPERTIES = {
+    "contract.atomic-failure",
+    "contract.batch-independence",
+    "contract.deterministic",
+    "contract.exact-undo",
+    "contract.pure-edit",
+    "contract.rejects-bad-facts",
+    "efficacy.distinct-batch",
+    "efficacy.single",
+    "locality.neighbors",
+    "locality.perplexity",
+    "longevity.repeat",
+    "longevity.returning-subjects",
+    "longevity.sequence",
+    "mechanism.history-bound",
+    "mechanism.history-identity",
+    "mechanism.merged-value",
+    "mechanism.same-key",
+    "perturbation.density",
+    "perturbation.homogeneous-sequence",
+    "perturbation.same-subject-batch",
+}
+FAMILIES = ("contract", "efficacy", "locality", "longevity", "mechanism", "perturbation")
+
+
+@pytest.fixture(scope="module")
+def thresholds() -> Thresholds:
+    return Thresholds.read(suite_folder() / "thresholds.toml")
+
+
+def property_tests() -> list[tuple[str, ast.FunctionDef]]:
+    """Ids and functions of all tests with the marker."""
+    found = []
+    for family in FAMILIES:
+        for path in sorted((suite_folder() / family).glob("test_*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                for mark in getattr(node, "decorator_list", []):
+                    if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.editing_property":
+                        found.append((ast.literal_eval(mark.args[0]), node))
+    return found
+
+
+def test_the_ids_are_fixed(thresholds):
+    assert {property_id for property_id, _ in property_tests()} == PROPERTIES
+    assert thresholds.properties == PROPERTIES
+
+
+def test_every_property_says_what_why_and_where_from():
+    for property_id, function in property_tests():
+        text = ast.get_docstring(function) or ""
+        assert "(" in text, property_id
+        assert len(text.split()) >= 12, property_id
+
+
+def test_every_threshold_has_unit_source_and_margin(thresholds):
+    for entry in thresholds.entries:
+        assert entry.unit
+        assert entry.source
+        assert entry.margin >= 0
+
+
+@pytest.mark.parametrize("name", editor_names())
+def test_every_built_in_editor_ships_its_known_failures(name, thresholds):
+    path = suite_folder() / "expectations" / f"{name}.toml"
+    for entry in read_expectations(path, "expectations", thresholds):
+        assert len(entry.reason.split()) >= 4, entry.origin

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Teacher-forced scores against the model's own logits, and greedy against generation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from editing_tests.library.random_models import TINY, random_model
+from kedit.models import LanguageModel, score_targets, score_texts
+from kedit.paths import fixtures_dir
+
+PAIRS = [("Mira Solano is a citizen of", "2012"), ("Ada has", "Głogów County"), ("The club of Mira is", "x")]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gptj", "llama", "qwen2"])
+def test_scores_equal_the_models_own_logits(family: str) -> None:
+    model = random_model(family)
+    for (prompt, target), scored in zip(PAIRS, score_targets(model, PAIRS, batch_tokens=20), strict=True):
+        ids = model.tokenizer(f"{prompt} {target}")["input_ids"]
+        start = len(model.tokenizer(prompt)["input_ids"])
+        with torch.no_grad():
+            log_probs = model.module(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        expected = [float(log_probs[i - 1, ids[i]]) for i in range(start, len(ids))]
+        torch.testing.assert_close(scored.log_probs, torch.tensor(expected).double(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_greedy_is_what_generation_writes(name: str) -> None:
+    model = LanguageModel.from_pretrained(fixtures_dir() / "models" / name)
+    prompts = [line.rsplit(" ", 1)[0] for line in model.corpus[:8]]
+    for prompt in prompts:
+        ids = torch.tensor([model.tokenizer(prompt)["input_ids"]])
+        written = model.module.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=4, do_sample=False, pad_token_id=0
+        )
+        text = model.tokenizer.decode(written[0], skip_special_tokens=True)
+        start = model.tokenizer.decode(ids[0], skip_special_tokens=True)
+        target = text[len(start) :]
+        if not target.startswith(" ") or target != f" {target.strip()}":
+            continue
+        (scored,) = score_targets(model, [(start, target.strip())])
+        joint = model.tokenizer(text)["input_ids"]
+        assert scored.greedy or joint != written[0].tolist()
+        (wrong,) = score_targets(model, [(start, "archery Spain")])
+        assert not wrong.greedy
+
+
+def test_a_texts_first_token_is_not_scored() -> None:
+    model = random_model("gpt2")
+    (scored,) = score_texts(model, ["Mira Solano lives here"])
+    assert len(scored.log_probs) == len(model.tokenizer("Mira Solano lives here")["input_ids"]) - 1
