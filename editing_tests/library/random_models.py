@@ -52,7 +52,13 @@ def random_model(family: str, *, seed: int = 0, keys: int = KEYS, dtype: torch.d
     words = tokenizer(TOKENIZER_OF[family])
     specials = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": None}
     common: dict[str, Any] = {"vocab_size": len(words), "initializer_range": 0.2, **specials}
-    gpt: dict[str, Any] = {"n_positions": POSITIONS, "n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS, "n_inner": keys}
+    gpt: dict[str, Any] = {
+        "n_positions": POSITIONS,
+        "n_embd": WIDTH,
+        "n_layer": BLOCKS,
+        "n_head": HEADS,
+        "n_inner": keys,
+    }
     llama: dict[str, Any] = {
         "max_position_embeddings": POSITIONS,
         "hidden_size": WIDTH,

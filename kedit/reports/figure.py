@@ -60,15 +60,13 @@ def draw_figure(cells: Sequence[Cell], path: Path, one_by_one: Sequence[str] = (
         figure = Figure(figsize=(10, 4.2), layout="constrained", facecolor="white")
         left, right = figure.subplots(1, 2, sharey=True)
         _panel(left, cells, colours, ("same", "distinct"), BATCH_SIZES)
-        left.set(xlabel="facts in one call", ylabel="exact match", title="One batch")
+        left.set(xlabel="facts in one call", ylabel="exact match")
         _panel(right, cells, colours, ("returning", "sequence"), STREAM_CHECKPOINTS)
-        right.set(xlabel="edits so far", title="A sequence of single edits")
-        left.plot([], [], color="grey", label="one subject")
-        left.plot([], [], color="grey", linestyle="--", label="distinct subjects")
-        right.plot([], [], color="grey", label="40 subjects, again and again")
-        right.plot([], [], color="grey", linestyle="--", label="distinct subjects")
-        for axes in (left, right):
-            axes.legend(loc="lower left", frameon=False, fontsize=9)
+        right.set(xlabel="edits so far")
+        left.set_title("One batch\nsolid: one subject, dashed: distinct subjects", fontsize=10)
+        right.set_title(
+            "A sequence of single edits\nsolid: 40 subjects in three rounds, dashed: distinct subjects", fontsize=10
+        )
         names = [f"{editor} (one by one)" if editor in one_by_one else editor for editor in editors]
         lines = [left.plot([], [], color=colours[editor], marker="o", markersize=4)[0] for editor in editors]
         figure.legend(lines, names, loc="outside upper center", ncols=len(names), frameon=False)

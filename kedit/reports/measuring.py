@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from kedit.editors.registry import load_editor
 from kedit.models.language_model import LanguageModel
@@ -98,7 +99,7 @@ def measure_all(tasks: Sequence[Task], store: CellStore, jobs: int) -> Iterator[
     """
     code = code_fingerprint()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker) as pool:
         futures: dict[Future[list[Cell]], Task] = {pool.submit(run_task, task, code): task for task in tasks}
         try:
             for future in as_completed(futures):
@@ -106,3 +107,9 @@ def measure_all(tasks: Sequence[Task], store: CellStore, jobs: int) -> Iterator[
                 yield futures[future]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    """One thread, and no progress bars of model loading across ours."""
+    torch.set_num_threads(1)
+    disable_progress_bar()

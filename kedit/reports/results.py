@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
+from transformers.utils.logging import disable_progress_bar
 
 from kedit.editors.base import EditorError
 from kedit.editors.registry import editor_names, load_editor
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.draws < 1 or given.jobs < 1:
         parser.error("--draws and --jobs take a number from 1 on")
+    disable_progress_bar()  # of loading weights; ours stays
     if given.fresh:
         with suppress(FileNotFoundError):
             given.cells.unlink()
@@ -104,6 +106,7 @@ def results(
     one_by_one = [name for name in editors if not load_editor(name).tags.batch]
     stated = {
         "versions": ", ".join(f"{package} {number}" for package, number in versions().items()),
+        "code": f"sources {code_fingerprint()}",
         "world seed": str(world_seed),
         "models": ", ".join(_model_note(folder) for folder in folders),
         "device": "CPU, float32, one thread",

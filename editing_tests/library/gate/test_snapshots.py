@@ -25,7 +25,7 @@ def test_table(snapshot, editor):
 def store(run, pytester):
     def start(es: float, *args: str, editors: tuple[str, ...] = ("a",)) -> pytest.RunResult:
         pytester.makepyfile(test_tables=TEST.format(es=es, editors=list(editors)))
-        return run("test_tables.py", *args)
+        return run(*args)
 
     return start
 

@@ -33,10 +33,9 @@ def test_swapped_weights_are_seen_and_come_back_bit_for_bit(family: str) -> None
     model = random_model(family)
     name, before = model.weight_name(1), model.fingerprint()
     other = torch.randn(model.d, model.f, generator=torch.Generator().manual_seed(1))
-    with pytest.raises(RuntimeError, match="on purpose"):
-        with model.swapped({name: other}):
-            assert torch.equal(model.weight(1), other)
-            raise RuntimeError("on purpose")
+    with pytest.raises(RuntimeError, match="on purpose"), model.swapped({name: other}):
+        assert torch.equal(model.weight(1), other)
+        raise RuntimeError("on purpose")
     assert model.fingerprint() == before
 
 
@@ -49,11 +48,10 @@ def test_frozen_restores_modes_and_flags_after_an_error() -> None:
         parameter.requires_grad_(flag)
     modes = [m.training for m in model.module.modules()]
     asked = [p.requires_grad for p in model.module.parameters()]
-    with pytest.raises(RuntimeError, match="on purpose"):
-        with model.frozen():
-            assert not any(m.training for m in model.module.modules())
-            assert not any(p.requires_grad for p in model.module.parameters())
-            raise RuntimeError("on purpose")
+    with pytest.raises(RuntimeError, match="on purpose"), model.frozen():
+        assert not any(m.training for m in model.module.modules())
+        assert not any(p.requires_grad for p in model.module.parameters())
+        raise RuntimeError("on purpose")
     assert [m.training for m in model.module.modules()] == modes
     assert [p.requires_grad for p in model.module.parameters()] == asked
 
@@ -86,7 +84,7 @@ def test_a_folder_name_decides_nothing(tmp_path: Path) -> None:
 
 
 def test_missing_folder_and_unknown_family_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has no config.json"):
+    with pytest.raises(ModelError, match=r"has no config.json"):
         LanguageModel.from_pretrained(tmp_path)
     model = random_model("gpt2")
     model.module.config.model_type = "mamba"

@@ -17,7 +17,9 @@ words = st.sampled_from(
 subjects = st.sampled_from(["Mira Solano", "Głogów", "Ada", "No. 5", "{}", "日本", "Ana María", "1984", "🙂 Trio"])
 targets = st.sampled_from(["Spain", "2012", "6300", "Głogów County", "🙂", "{}", "oboe", "a b c", "-3"])
 lefts = st.lists(words, max_size=4).map(lambda parts: " ".join(parts) + " " if parts else "")
-rights = st.sampled_from([" is a citizen of", ", which is located in", "'s mother is", " was born in the year", " ({}) has"])
+rights = st.sampled_from(
+    [" is a citizen of", ", which is located in", "'s mother is", " was born in the year", " ({}) has"]
+)
 prefixes = st.sampled_from(["", "Rain fell all morning. ", "2012. ", "{}. ", "日本. "])
 relaxed = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The value optimiser against a plain loop over the whole model, and its independence of company."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from editing_tests.library.random_models import FAMILIES, random_model
+from kedit.facts import Fact, Prompt
+from kedit.locate_then_edit.groups import equal_keys, members
+from kedit.locate_then_edit.values import ValueConfig, optimise_values
+from kedit.models import LanguageModel
+
+CONTEXTS = ("", "Rain fell all morning. ", "2012. ")
+CONFIG = ValueConfig(steps=6, lr=0.03, clamp=2.0, stop=1e-6, weight_decay=0.02)
+
+
+def fact(subject: str, template: str, target: str) -> Fact:
+    return Fact(Prompt.from_template(template, subject), target, "the old one")
+
+
+FACTS = [
+    fact("Mira Solano", "{} is a citizen of", "Spain"),
+    fact("Ada", "{} was born in the year", "2012"),
+    fact("Mira Solano", "{} plays for", "Głogów"),
+    fact("Ada", "The mother of {} is", "Eve May"),
+]
+
+
+def plain_loss(
+    model: LanguageModel, facts: Sequence[Fact], layer: int, delta: Tensor, base: Tensor, reference: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The objective of one group written down naively, one unpadded text at a time."""
+
+    def log_probs(text: str, subject_end: int) -> tuple[Tensor, list[int]]:
+        encoded = model.tokenizer(text, return_offsets_mapping=True)
+        last = max(i for i, (a, b) in enumerate(encoded["offset_mapping"]) if a < b and a < subject_end)
+
+        def add(_module: object, _args: object, output: object) -> object:
+            hidden = (output[0] if isinstance(output, tuple) else output).clone()  # type: ignore[union-attr]
+            hidden[0, last] = hidden[0, last] + delta
+            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+        handle = model.blocks[layer].register_forward_hook(add)
+        logits = model.module(input_ids=torch.tensor([encoded["input_ids"]])).logits[0]
+        handle.remove()
+        return logits.log_softmax(-1), encoded["input_ids"]
+
+    total = torch.zeros(())
+    for one in facts:
+        for context in CONTEXTS:
+            prompt = context + one.prompt.text
+            found, ids = log_probs(f"{prompt} {one.target}", len(context) + one.prompt.subject_span[1])
+            start = len(model.tokenizer(prompt)["input_ids"])
+            nll = -sum(found[i - 1, ids[i]] for i in range(start, len(ids))) / (len(ids) - start)
+            total = total + nll / (len(facts) * len(CONTEXTS))
+    about, _ = log_probs(f"{facts[0].subject} is a", len(facts[0].subject))
+    now = about[-1]
+    before = now.detach() if reference is None else reference
+    total = total + CONFIG.kl * (now.exp() * (now - before)).sum()
+    return total + CONFIG.weight_decay * (delta.square().sum() + 1e-24).sqrt() / base.norm() ** 2, before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_batched_path_finds_what_the_plain_loop_finds(family: str) -> None:
+    model = random_model(family)
+    groups = equal_keys(model, FACTS)
+    layer = 1
+    with model.frozen():
+        values = optimise_values(model, FACTS, groups, layer, CONTEXTS, CONFIG)
+        for g, group in enumerate(members(groups)):
+            base = values.base[:, g].float()
+            delta = torch.zeros(model.d, requires_grad=True)
+            adam = torch.optim.Adam([delta], lr=CONFIG.lr)
+            best, best_loss, reference = torch.zeros(model.d), float("inf"), None
+            for step in range(CONFIG.steps + 1):
+                loss, reference = plain_loss(model, [FACTS[i] for i in group], layer, delta, base, reference)
+                if loss.item() < best_loss:
+                    best, best_loss = delta.detach().clone(), loss.item()
+                if step == CONFIG.steps:
+                    break
+                adam.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                adam.step()
+                with torch.no_grad():
+                    delta *= min(1.0, float(CONFIG.clamp * base.norm() / delta.norm()))
+            assert best.any()
+            assert values.loss[g] == pytest.approx(best_loss, rel=1e-3)
+            torch.testing.assert_close(values.delta[:, g].float(), best, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gptj", "llama", "qwen2"])
+@pytest.mark.parametrize("chunk_tokens", [16, 4096])
+def test_a_fact_alone_and_among_others_gets_the_same_value(family: str, chunk_tokens: int) -> None:
+    model = random_model(family)
+    config = dataclasses.replace(CONFIG, chunk_tokens=chunk_tokens, keep="last")
+    facts = [FACTS[0], FACTS[1], *(fact(f"Subject {i}", "{} lives in", "Spain 12") for i in range(10))]
+    with model.frozen():
+        together = optimise_values(model, facts, range(len(facts)), 1, CONTEXTS, config)
+        for i in (0, 1, 5):
+            alone = optimise_values(model, [facts[i]], [0], 1, CONTEXTS, config)
+            error = (together.delta[:, i] - alone.delta[:, 0]).norm() / alone.delta[:, 0].norm()
+            assert float(error) < 1e-4
+
+
+def test_the_clamp_holds_and_converged_groups_stop_moving() -> None:
+    model = random_model("gpt2")
+    tight = dataclasses.replace(CONFIG, clamp=0.05, steps=10)
+    with model.frozen():
+        values = optimise_values(model, FACTS[:2], [0, 1], 1, CONTEXTS, tight)
+        assert (values.delta.norm(dim=0) <= 0.05 * values.base.norm(dim=0) * (1 + 1e-5)).all()
+        easy = dataclasses.replace(CONFIG, stop=float(values.loss.max()) + 100)
+        at_once = optimise_values(model, FACTS[:2], [0, 1], 1, CONTEXTS, easy)
+    assert at_once.updates.tolist() == [0, 0]
+    assert not at_once.delta.any()
+
+
+def test_the_number_of_updates_is_the_documented_one() -> None:
+    model = random_model("gpt2")
+    with model.frozen():
+        values = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(CONFIG, steps=4))
+    assert values.updates.tolist() == [4]
+
+
+def test_the_best_iterate_is_kept_unless_the_last_is_asked_for() -> None:
+    model = random_model("gpt2")
+    wild = dataclasses.replace(CONFIG, lr=30.0, steps=5, clamp=50.0)
+    with model.frozen():
+        best = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, wild)
+        last = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(wild, keep="last"))
+    assert float(best.loss[0]) < float(last.loss[0])
+
+
+def test_the_divergence_is_taken_after_the_words_by_default() -> None:
+    assert ValueConfig().kl_position == "after"
+    model = random_model("gpt2")
+    strong = dataclasses.replace(CONFIG, kl=5.0, keep="last")
+    with model.frozen():
+        after = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, strong)
+        subject = optimise_values(
+            model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(strong, kl_position="subject")
+        )
+    assert not torch.allclose(after.delta, subject.delta)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Second moments against a hand-made sum, and everything that is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from editing_tests.library.random_models import random_model
+from kedit.models import LanguageModel
+from kedit.statistics import SecondMoment, StatisticsError, measure, second_moments
+
+TEXTS = [f"Mira Solano number {i} lives in the {i}th house" for i in range(40)] + ["x", "a longer one, 2012"]
+
+
+def with_corpus(family: str, texts: list[str], seed: int = 0) -> LanguageModel:
+    model = random_model(family, seed=seed)
+    model.corpus = tuple(texts)
+    return model
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gptj", "llama"])
+def test_the_mean_over_all_real_tokens(family: str) -> None:
+    model = random_model(family)
+    total, count = torch.zeros(model.f, model.f, dtype=torch.float64), 0
+    for text in TEXTS:
+        seen: list[Tensor] = []
+        handle = model.down_projection(2).register_forward_pre_hook(lambda _m, args, seen=seen: seen.append(args[0]))
+        ids = torch.tensor([model.tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            model.module(input_ids=ids)
+        handle.remove()
+        keys = seen[0][0].double()
+        total, count = total + keys.T @ keys, count + len(keys)
+    found = measure(model, TEXTS, [2, 0], batch_tokens=64)
+    assert set(found) == {0, 2}
+    assert found[2].tokens == count
+    torch.testing.assert_close(found[2].matrix, total / count, rtol=1e-5, atol=1e-6)
+
+
+def test_the_cache_gives_the_same_bits_and_is_keyed_by_model_corpus_and_layer(tmp_path: Path) -> None:
+    model = with_corpus("gpt2", TEXTS)
+    first = second_moments(model, [0, 1], cache=tmp_path)
+    again = second_moments(model, [0, 1], cache=tmp_path)
+    assert all(torch.equal(first[layer].matrix, again[layer].matrix) for layer in (0, 1))
+    assert len(list(tmp_path.iterdir())) == 2
+    second_moments(with_corpus("gpt2", TEXTS[:-1]), [0], cache=tmp_path)
+    second_moments(with_corpus("gpt2", TEXTS, seed=1), [0], cache=tmp_path)
+    second_moments(model, [2], cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_another_models_file_is_refused_by_name(tmp_path: Path) -> None:
+    one, other = with_corpus("gpt2", TEXTS), with_corpus("gpt2", TEXTS, seed=1)
+    second_moments(one, [0], cache=tmp_path / "one")
+    second_moments(other, [0], cache=tmp_path / "other")
+    (mine,), (theirs,) = (tmp_path / "one").iterdir(), (tmp_path / "other").iterdir()
+    mine.write_bytes(theirs.read_bytes())
+    with pytest.raises(StatisticsError, match=r"measured on another model .* are refused"):
+        second_moments(one, [0], cache=tmp_path / "one")
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    model = with_corpus("gpt2", TEXTS)
+    second_moments(model, [0], cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(StatisticsError, match=f"{file.name} is damaged .* delete it"):
+        second_moments(model, [0], cache=tmp_path)
+
+
+def test_an_edited_model_is_refused() -> None:
+    model = with_corpus("gpt2", TEXTS)
+    with torch.no_grad():
+        model.module.get_parameter(model.weight_name(0)).add_(0.1)
+    with pytest.raises(StatisticsError, match="not as it was loaded"):
+        second_moments(model, [0])
+
+
+def test_no_corpus_is_named() -> None:
+    with pytest.raises(StatisticsError, match="has no corpus"):
+        second_moments(random_model("gpt2"), [0])
+
+
+def test_too_few_tokens_say_how_many_are_missing() -> None:
+    model = with_corpus("gpt2", ["Mira Solano"])
+    moment = second_moments(model, [0])[0]
+    missing = model.f - moment.tokens
+    with pytest.raises(StatisticsError, match=f"at least {missing} tokens are missing"):
+        moment.factor(1e-4)
+
+
+def test_a_rank_deficient_moment_says_how_many_are_missing() -> None:
+    matrix = torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64))
+    moment = SecondMoment(3, matrix, 1000, "m", "c")
+    with pytest.raises(StatisticsError, match="layer 3 has rank 2 of 4 after 1000 tokens: 2 independent tokens"):
+        moment.factor(0.0)
+    assert moment.factor(1e-3).shape == (4, 4)
