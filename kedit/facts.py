@@ -109,17 +109,18 @@ def check_facts(facts: Sequence[Fact]) -> None:
     seen: dict[str, Fact] = {}
     for fact in facts:
         _check_fields(fact)
-        other = seen.setdefault(fact.prompt.text, fact)
-        if other is fact:
-            continue
-        if other.target != fact.target:
+        other = seen.get(fact.prompt.text)
+        if other is None:
+            seen[fact.prompt.text] = fact
+        elif other.target != fact.target:
             raise FactError(
                 f"{fact.label}: field 'target' contradicts another fact of the batch: {fact.prompt.text!r} is asked "
                 f"to become both {other.target!r} and {fact.target!r}; keep one of them"
             )
-        raise FactError(
-            f"{fact.label}: field 'prompt' stands twice in the batch with the same target; remove the duplicate"
-        )
+        else:
+            raise FactError(
+                f"{fact.label}: field 'prompt' stands twice in the batch with the same target; remove the duplicate"
+            )
 
 
 def _check_fields(fact: Fact) -> None:

@@ -67,6 +67,8 @@ def test_batches_that_cannot_be_edited() -> None:
         check_facts([GOOD, other])
     with pytest.raises(FactError, match="stands twice in the batch with the same target; remove the duplicate"):
         check_facts([GOOD, dataclasses.replace(GOOD, id="record 9")])
+    with pytest.raises(FactError, match="stands twice"):
+        check_facts([GOOD, GOOD])
     with pytest.raises(FactError, match="the batch has no facts"):
         check_facts([])
     check_facts([GOOD])

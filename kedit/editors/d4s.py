@@ -8,14 +8,14 @@ the whole history, `Delta = S (lambda C + G)^{-1}` (eq. 9 to 13), laid on the we
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import check, resolve
+from kedit.editors.settings import check, recorded, resolve
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.groups import each_alone
@@ -109,15 +109,7 @@ class D4S:
             changes, evidence = spread(
                 model, facts, groups, targets, layers, before.session, solve, residual=setting.residual
             )
-        update = Update(
-            changes=changes,
-            base=model.origin,
-            facts=tuple(facts),
-            editor=self.name,
-            config=asdict(setting),
-            seed=setting.contexts.seed,
-            evidence=evidence,
-        )
+        update = recorded(self.name, model, facts, changes, setting, evidence)
         return update, D4SState(before.session, before.base, cross, gram, before.count + len(facts))
 
     @staticmethod

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import check, resolve
+from kedit.editors.settings import check, recorded, resolve
 from kedit.facts import Fact, check_facts
 from kedit.models.activations import run
 from kedit.models.language_model import LanguageModel
@@ -71,13 +71,7 @@ class FtL:
         with model.frozen():
             weight = _fine_tune(model, facts, layer, anchor, setting)
         changes = {model.weight_name(layer): Replaced(weight)}
-        update = Update(
-            changes=changes,
-            base=model.fingerprint(changes),
-            facts=tuple(facts),
-            editor=self.name,
-            config=asdict(setting),
-        )
+        update = recorded(self.name, model, facts, changes, setting)
         return update, first
 
 

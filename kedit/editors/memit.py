@@ -9,11 +9,11 @@ layer, its residual spread evenly over the layers, each solved by least squares 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import check, resolve
+from kedit.editors.settings import check, recorded, resolve
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.groups import each_alone, equal_keys
@@ -88,15 +88,7 @@ class Memit:
             groups = self.groups(model, facts)
             targets = target_outputs(model, facts, groups, layers[-1], session, setting.value)
             changes, evidence = spread(model, facts, groups, targets, layers, session, solve)
-        update = Update(
-            changes=changes,
-            base=model.fingerprint(changes),
-            facts=tuple(facts),
-            editor=self.name,
-            config=asdict(setting),
-            seed=setting.contexts.seed,
-            evidence=evidence,
-        )
+        update = recorded(self.name, model, facts, changes, setting, evidence)
         return update, session
 
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kedit.editors.base import EditorError, Tags
-from kedit.editors.settings import check, resolve
+from kedit.editors.settings import check, recorded, resolve
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.keys import SubjectReader
@@ -85,13 +85,6 @@ class Rome:
         factor = session.moments[layer].factor(setting.damping) if setting.covariance else None
         left, right = rank_one(residual[:, 0], mean[key][:, 0], reached[key][:, 0], factor)
         changes = {model.weight_name(layer): LowRank(left, right)}
-        update = Update(
-            changes=changes,
-            base=model.fingerprint(changes),
-            facts=tuple(facts),
-            editor=self.name,
-            config=asdict(setting),
-            seed=setting.contexts.seed,
-            evidence=Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,)),
-        )
+        evidence = Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,))
+        update = recorded(self.name, model, facts, changes, setting, evidence)
         return update, session

@@ -11,14 +11,16 @@ import dataclasses
 import difflib
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, TypeVar
 
 from kedit.editors.base import EditorError
+from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
+from kedit.updates import Change, Evidence, Rebuilt, Update
 
-__all__ = ["build", "check", "resolve"]
+__all__ = ["build", "check", "recorded", "resolve"]
 
 T = TypeVar("T")
 MATCH = ("family", "blocks", "d", "f")
@@ -105,3 +107,24 @@ def _presets(name: str) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     return list(tomllib.loads(file.read_text(encoding="utf-8")).get("preset", []))
+
+
+def recorded(
+    name: str,
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    changes: Mapping[str, Change],
+    setting: Any,
+    evidence: Evidence | None = None,
+) -> Update:
+    """The update of one call, with the base it was made for and the settings it was made with."""
+    rebuilt = {type(change) for change in changes.values()} == {Rebuilt}
+    return Update(
+        changes=changes,
+        base=model.origin if rebuilt else model.fingerprint(changes),
+        facts=tuple(facts),
+        editor=name,
+        config=dataclasses.asdict(setting),
+        seed=setting.contexts.seed if hasattr(setting, "contexts") else 0,
+        evidence=evidence,
+    )
