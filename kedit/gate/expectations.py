@@ -83,9 +83,7 @@ def _entry(row: Mapping[str, Any], where: str, thresholds: Thresholds) -> Expect
             raise pytest.UsageError(f"{where}: field {name!r} must be a {kind.__name__}, not {value!r}")
     for name in ("property", "reason"):
         if not row.get(name, "").strip():
-            raise pytest.UsageError(
-                f"{where}: field {name!r} is missing; a known failure has a property and a reason"
-            )
+            raise pytest.UsageError(f"{where}: field {name!r} is missing; a known failure has a property and a reason")
     if row["property"] not in thresholds.properties:
         raise pytest.UsageError(f"{where}: there is no property {row['property']!r}")
     metrics = thresholds.metrics_of(row["property"])

@@ -32,13 +32,13 @@ __all__ = [
     "single_edits",
 ]
 
-SINGLE_EDITS = 24
+SINGLE_EDITS = 16
 BATCH_DRAWS = 3
 BATCH_FACTS = 30
 # About as many facts at every size, so that the error of the mean does not grow for small batches.
-SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 12, 4: 6, 8: 4, 12: 4}
+SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 8, 4: 4, 8: 3, 12: 3}
 DENSITY_FACTS = 36
-PAIRED_TRIALS: Mapping[int, int] = {2: 24, 8: 8}
+PAIRED_TRIALS: Mapping[int, int] = {2: 20, 8: 6}
 SEQUENCE_EDITS = 200
 SEQUENCE_CHECKPOINTS = (50, 100, 200)
 RETURNING_SUBJECTS = 40
@@ -85,7 +85,7 @@ class Singles:
 
 
 def single_edits(gate: Gate) -> Singles:
-    """Two dozen single edits of distinct subjects."""
+    """Sixteen single edits of distinct subjects."""
 
     def measure() -> Singles:
         found: list[Evaluation] = []

@@ -162,11 +162,12 @@ def optimise_values(
             output of its MLP (ROME). Adding to either is the same in every family of the table.
     """
     grouped = members(groups)
-    site = Site(base, layer)
-    first = [facts[group[0]] for group in grouped]
-    base_value = SubjectReader(model, first, (BARE,), "flat").read(model, bare=[site])[site].T
+    work, base_value = _prepare(model, facts, groups, grouped, layer, contexts, config)
+    if base == "value":
+        site = Site(base, layer)
+        first = [facts[group[0]] for group in grouped]
+        base_value = SubjectReader(model, first, (BARE,), "flat").read(model, bare=[site])[site].T
     base_norm = base_value.norm(dim=1).float().to(model.device)
-    work = _prepare(model, facts, groups, grouped, layer, contexts, config)
 
     n, d = base_value.shape
     delta = torch.zeros(n, d, dtype=torch.float32, device=model.device, requires_grad=True)
@@ -220,12 +221,16 @@ def _backward(
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One row of the loss: a fact in a context, or (without labels) the row of a group's KL term."""
+    """One row of the loss: a fact in a context, or (without labels) the row of a group's KL term.
+
+    `is_base` marks the bare row of the group's first fact.
+    """
 
     row: Row
     group: int
     weight: float
     labels: tuple[int, ...]
+    is_base: bool = False
 
 
 def _prepare(
@@ -236,19 +241,27 @@ def _prepare(
     layer: int,
     contexts: Sequence[str],
     config: ValueConfig,
-) -> list[_Chunk]:
+) -> tuple[list[_Chunk], Tensor]:
+    """The chunks, and the block's output at each group's bare row, `(G, d)` float64."""
     lines: list[_Line] = []
     asked = [(i, Text(fact.prompt, fact.target, context)) for i, fact in enumerate(facts) for context in contexts]
-    for (i, _), row in zip(asked, encode(model.tokenizer, [text for _, text in asked]), strict=True):
+    for (i, text), row in zip(asked, encode(model.tokenizer, [text for _, text in asked]), strict=True):
         weight = 1 / (len(grouped[groups[i]]) * len(contexts) * len(row.target_ids))
         # The last target token is predicted, never read.
-        lines.append(_Line(row.cut(len(row.ids) - 1), groups[i], weight, row.target_ids))
+        is_base = i == grouped[groups[i]][0] and text.prefix == BARE
+        lines.append(_Line(row.cut(len(row.ids) - 1), groups[i], weight, row.target_ids, is_base))
     if config.kl:
         about = [Text(Prompt("", facts[group[0]].subject, " is a")) for group in grouped]
         lines += [_Line(row, i, 0.0, ()) for i, row in enumerate(encode(model.tokenizer, about))]
     # Rows with equally long suffixes run together, so that little is padded.
     parts = chunks([len(line.row.ids) - (line.row.subject_last or 0) for line in lines], config.chunk_tokens)
-    return [_chunk(model, [lines[i] for i in part], layer, config) for part in parts]
+    work = [_chunk(model, [lines[i] for i in part], layer, config) for part in parts]
+    base = torch.zeros(len(grouped), model.d, dtype=torch.float64)
+    for chunk, part in zip(work, parts, strict=True):
+        for at, line in enumerate(lines[i] for i in part):
+            if line.is_base:
+                base[line.group] = chunk.replay.hidden[at, 0].double().cpu()
+    return work, base
 
 
 def _chunk(model: LanguageModel, lines: Sequence[_Line], layer: int, config: ValueConfig) -> _Chunk:

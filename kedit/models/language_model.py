@@ -56,6 +56,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.name = name
         self.corpus = tuple(corpus)
+        self._is_frozen = False
         self.architecture: Architecture = architecture_of(str(module.config.model_type))
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(
@@ -202,13 +203,18 @@ class LanguageModel:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Evaluation mode without parameter gradients; modes and flags come back even when something raises."""
+        if self._is_frozen:
+            yield
+            return
         modes = [(module, module.training) for module in self.module.modules()]
         flags = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
         try:
+            self._is_frozen = True
             self.module.eval()
             self.module.requires_grad_(False)
             yield
         finally:
+            self._is_frozen = False
             for parameter, flag in flags:
                 parameter.requires_grad_(flag)
             for module, mode in modes:

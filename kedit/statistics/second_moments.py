@@ -50,12 +50,16 @@ class SecondMoment:
     tokens: int
     model: str
     corpus: str
+    _damped: dict[float, Tensor] = field(default_factory=dict, repr=False, compare=False)
     _factors: dict[float, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def damped(self, damping: float) -> Tensor:
-        """`C + damping * trace(C) / f * I`, `(f, f)` float64."""
-        f = self.matrix.shape[0]
-        return self.matrix + damping * self.matrix.trace() / f * torch.eye(f, dtype=torch.float64)
+        """`C + damping * trace(C) / f * I`, `(f, f)` float64, kept on this object."""
+        if damping not in self._damped:
+            matrix = self.matrix.clone()
+            matrix.diagonal().add_(damping * matrix.diagonal().mean())
+            self._damped[damping] = matrix
+        return self._damped[damping]
 
     def factor(self, damping: float) -> Tensor:
         """Lower Cholesky factor of `damped(damping)`, `(f, f)` float64, kept on this object.

@@ -63,7 +63,7 @@ def test_a_test_that_judges_nothing_is_an_error():
 
 
 def test_a_number_without_threshold_is_an_error():
-    with pytest.raises(LookupError, match="no entry for property 'efficacy.single', metric 'F1'"):
+    with pytest.raises(LookupError, match=r"no entry for property 'efficacy\.single', metric 'F1'"):
         judge_with().judge("F1", 1.0)
 
 
@@ -81,7 +81,7 @@ def test_a_failure_of_another_metric_stays_red():
     judge = judge_with(Expectation(ID, "keys collide", metric="ES"))
     judge.judge("ES", 0.1)
     judge.judge("EM", 0.1)
-    with pytest.raises(UnexpectedOutcome, match="EM is 0.1"):
+    with pytest.raises(UnexpectedOutcome, match=r"EM is 0\.1"):
         judge.finish()
     assert statuses(judge) == ["xfailed", "failed"]
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-PROPERTIES = '''
+PROPERTIES = """
 import pytest
 
 @pytest.mark.editing_property("efficacy.single")
@@ -31,7 +31,7 @@ def test_crash(gate):
 
 def test_of_something_else():
     pass
-'''
+"""
 COLLIDE = "[[expect]]\nproperty = 'perturbation.same-subject-batch'\nreason = 'keys collide'\nparameters = {facts = 12}"
 
 
@@ -144,7 +144,7 @@ def test_several_editors_get_a_report_each(run, pytester):
     assert {row["status"] for row in rows(pytester, "report/ft-l")} == {"passed"}
 
 
-ALL = '''
+ALL = """
 import pytest
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
@@ -154,7 +154,7 @@ IDS = sorted(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 @pytest.mark.parametrize("number", [pytest.param(n, marks=pytest.mark.editing_property(i)) for n, i in enumerate(IDS)])
 def test_it(gate, number):
     pytest.skip("not today")
-'''
+"""
 STALE = "[[expect]]\nproperty = 'perturbation.density'\nreason = 'keys collide'\nparameters = {per_subject = 5}"
 
 

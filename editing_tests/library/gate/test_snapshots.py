@@ -9,7 +9,7 @@ import pytest
 
 from kedit.gate.snapshots import table
 
-TEST = '''
+TEST = """
 import pytest
 from kedit.gate.snapshots import MetricTable, table
 
@@ -18,7 +18,7 @@ from kedit.gate.snapshots import MetricTable, table
 def test_table(snapshot, editor):
     rows = {{"1 fact": {{"ES": {es}, "NS": 0.9}}}}
     assert table(rows, {{"ES": 0.05, "NS": 0.01}}) == snapshot.use_extension(MetricTable)
-'''
+"""
 
 
 @pytest.fixture

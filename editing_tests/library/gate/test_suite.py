@@ -44,14 +44,19 @@ def thresholds() -> Thresholds:
 
 def property_tests() -> list[tuple[str, ast.FunctionDef]]:
     """Ids and functions of all tests with the marker."""
-    found = []
-    for family in FAMILIES:
-        for path in sorted((suite_folder() / family).glob("test_*.py")):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                for mark in getattr(node, "decorator_list", []):
-                    if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.editing_property":
-                        found.append((ast.literal_eval(mark.args[0]), node))
-    return found
+    functions = [
+        node
+        for family in FAMILIES
+        for path in sorted((suite_folder() / family).glob("test_*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    return [
+        (ast.literal_eval(mark.args[0]), function)
+        for function in functions
+        for mark in function.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.editing_property"
+    ]
 
 
 def test_the_ids_are_fixed(thresholds):
