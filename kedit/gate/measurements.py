@@ -38,13 +38,14 @@ BATCH_FACTS = 30
 # About as many facts at every size, so that the error of the mean does not grow for small batches.
 SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 8, 4: 4, 8: 3, 12: 3}
 DENSITY_FACTS = 36
+DENSITY_DRAWS = 2
 PAIRED_TRIALS: Mapping[int, int] = {2: 20, 8: 6}
 SEQUENCE_EDITS = 200
 SEQUENCE_CHECKPOINTS = (50, 100, 200)
 RETURNING_SUBJECTS = 40
 ROUNDS = 3
 REPEATS = 20
-HELD_OUT_TEXTS = 200
+HELD_OUT_TEXTS = 100
 
 
 def draw_seed(gate: Gate, draw: int) -> int:
@@ -144,7 +145,7 @@ def same_subject_batches(gate: Gate, facts: int) -> tuple[Mapping[str, Mean], Ma
 
 def density_scores(gate: Gate, per_subject: int) -> Mapping[str, Mean]:
     """Scores of batches of 36 facts, `per_subject` of each subject."""
-    draws = [gate.facts.density(DENSITY_FACTS, per_subject, draw_seed(gate, draw)) for draw in range(BATCH_DRAWS)]
+    draws = [gate.facts.density(DENSITY_FACTS, per_subject, draw_seed(gate, draw)) for draw in range(DENSITY_DRAWS)]
     return gate.shared(("density", per_subject), lambda: mean_scores(gate.editor, gate.base, draws, full=True))
 
 

@@ -7,6 +7,7 @@ Imports stay light, because every pytest run of an environment with kedit loads 
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +53,12 @@ def gate_run(config: pytest.Config) -> GateRun:
     if _RUN not in config.stash:
         config.stash[_RUN] = GateRun(config.stash[_OPTIONS], config.invocation_params.dir)
     return config.stash[_RUN]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass over the tests of kedit itself when an editor is judged: they need more than a wheel carries."""
+    options = config.stash[_OPTIONS]
+    return True if options.editors and collection_path == gate_run(config).folder / "library" else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -41,7 +41,8 @@ class GateRun:
         names = options.editors or editor_names()
         self.editors: Mapping[str, Editor] = {name: _load(name, options.config_of(name)) for name in names}
         self.cases: tuple[Case, ...] = cases(options, editor_names())
-        self.thresholds = Thresholds.read(suite_folder() / "thresholds.toml")
+        self.folder = suite_folder()
+        self.thresholds = Thresholds.read(self.folder / "thresholds.toml")
         if options.thresholds is not None:
             self.thresholds = self.thresholds.tightened(options.thresholds)
         self.expectations = self._read_expectations()
@@ -51,7 +52,7 @@ class GateRun:
         if self.options.expect is not None:
             given = read_expectations(self.options.expect, "--expect", self.thresholds)
             return dict.fromkeys(self.editors, given)
-        shipped = {name: suite_folder() / "expectations" / f"{name}.toml" for name in editor_names()}
+        shipped = {name: self.folder / "expectations" / f"{name}.toml" for name in editor_names()}
         return {
             name: read_expectations(shipped[name], "expectations", self.thresholds)
             if name in shipped and shipped[name].is_file()

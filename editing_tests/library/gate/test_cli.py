@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kedit gate NAME` is pytest on the installed suite, with the verdict as its last line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kedit import cli
+
+NOISE = '''
+import torch
+from kedit.editors import Tags
+from kedit.updates import Replaced, Update
+
+class Noise:  # takes any fact, which the contract forbids
+    name, tags = "noise", Tags(batch=True, writes_weights=True)
+
+    def edit(self, model, facts, state=None):
+        name = model.weight_name(0)
+        changes = {name: Replaced(model.weight(0) + 0.01)}
+        return Update(changes, base=model.fingerprint([name]), facts=tuple(facts)), state
+'''
+
+
+@pytest.fixture
+def gate(tmp_path, monkeypatch, capfd):
+    (tmp_path / "mine.py").write_text(NOISE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
+    monkeypatch.setenv("PYTEST_PLUGINS", "kedit.gate.plugin")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def start(*args: str) -> tuple[int, list[str]]:
+        status = cli.main(["gate", *args])
+        return status, capfd.readouterr().out.splitlines()
+
+    return start
+
+
+def test_an_accepted_editor(gate, tmp_path):
+    status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "-n", "0", "-k", "test_deterministic or test_exact_undo")
+    assert status == 0
+    assert lines[-1] == "mine:Noise: accepted (only 2 of 20 properties ran)"
+    assert any("contract.exact-undo" in line and "passed" in line for line in lines)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["mine.py"]
+
+
+def test_a_rejected_editor(gate):
+    status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "2", "-k", "test_bad_batch")
+    assert status == 1
+    assert lines[-1] == "mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of 20 properties ran)"
+
+
+def test_wrong_usage(gate, capfd):
+    status, _ = gate("memti")
+    assert status == 4
+
+
+def test_the_module_is_the_command():
+    call = [sys.executable, "-m", "kedit", "gate", "--help"]
+    shown = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert "kedit gate" in shown.stdout
+    assert "0 accepted, 1 rejected, 4 wrong usage" in shown.stdout
