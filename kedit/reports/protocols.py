@@ -19,8 +19,8 @@ BATCH_SIZES = (1, 2, 4, 8, 12)
 STREAM_CHECKPOINTS = (40, 80, 120)
 
 _SINGLES = 10  # single edits a draw, each on the unedited model
-_BATCHES = 4  # small batches a draw, each on the unedited model
-_TRIALS = 6  # sequences a draw whose first edit is followed
+_BATCHES = 3  # small batches a draw, each on the unedited model
+_TRIALS = 4  # sequences a draw whose first edit is followed
 _FOLLOWED = (2, 8)  # the edits after which the first one is looked at
 _ROUNDS = 3
 _TABLE_SIZE = 8  # batches from here on stand in the table
