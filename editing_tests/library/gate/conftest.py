@@ -24,7 +24,8 @@ Run = Callable[..., pytest.RunResult]
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Start pytest in an empty folder; the arguments follow those that load the plugin."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)  # the inner run is nobody's worker
     monkeypatch.setenv("PYTHONPATH", str(Path(kedit.cli.__file__).parents[1]))  # a checkout need not be installed
 
     def start(*args: str | Path, apart: bool = False) -> pytest.RunResult:

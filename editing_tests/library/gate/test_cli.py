@@ -11,7 +11,7 @@ import pytest
 
 from kedit import cli
 
-NOISE = '''
+NOISE = """
 import torch
 from kedit.editors import Tags
 from kedit.updates import Replaced, Update
@@ -23,7 +23,7 @@ class Noise:  # takes any fact, which the contract forbids
         name = model.weight_name(0)
         changes = {name: Replaced(model.weight(0) + 0.01)}
         return Update(changes, base=model.fingerprint([name]), facts=tuple(facts)), state
-'''
+"""
 
 
 @pytest.fixture
@@ -50,14 +50,15 @@ def test_an_accepted_editor(gate, tmp_path):
 
 
 def test_a_rejected_editor(gate):
-    status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "2", "-k", "test_bad_batch")
+    status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "0", "-k", "test_bad_batch")
     assert status == 1
     assert lines[-1] == "mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of 20 properties ran)"
 
 
-def test_wrong_usage(gate, capfd):
-    status, _ = gate("memti")
-    assert status == 4
+def test_two_processes_unless_told_otherwise():
+    call = cli.gate_command("memit", "2", ["--model", "tiny-gpt2"])
+    assert call[1:5] == ["-m", "pytest", "--pyargs", "editing_tests"]
+    assert call[call.index("--editor") + 1 :] == ["memit", "-n", "2", "--dist", "worksteal", "--model", "tiny-gpt2"]
 
 
 def test_the_module_is_the_command():
