@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far measured numbers stay from their thresholds, over draws, models and training seeds.
 
-    python -m kedit.gate.calibrate REPORT_DIR... [--update thresholds.toml]
+    python -m kedit.gate.calibrate REPORT_DIR... [--thresholds FILE] [--update]
 
 reads the report.json files under the folders (made with `--editing-report DIR --editing-seed N --expect EMPTY`), prints
 for every threshold the numbers on its good and on its bad side, and says where they are nearer than three times their
