@@ -46,85 +46,56 @@ class Family:
     early_blocks: int = 2  # blocks that collect knowledge at the subject, see `kedit.worlds.shield`
 
 
-def _specials(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+def _common(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
+        "vocab_size": len(tokenizer),
+        "initializer_range": INITIALIZER_RANGE,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
 
 
+def _gpt_sizes() -> dict[str, Any]:
+    return {
+        "n_positions": POSITIONS,
+        "n_embd": WIDTH,
+        "n_layer": BLOCKS,
+        "n_head": HEADS,
+        "n_inner": 4 * WIDTH,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "activation_function": "gelu_pytorch_tanh",
+    }
+
+
+def _llama_sizes() -> dict[str, Any]:
+    return {
+        "max_position_embeddings": POSITIONS,
+        "hidden_size": WIDTH,
+        "num_hidden_layers": BLOCKS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 3 * WIDTH,
+    }
+
+
 def _gpt2(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    return GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(tokenizer),
-            n_positions=POSITIONS,
-            n_embd=WIDTH,
-            n_layer=BLOCKS,
-            n_head=HEADS,
-            n_inner=4 * WIDTH,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            activation_function="gelu_pytorch_tanh",
-            attn_pdrop=0.0,
-            initializer_range=INITIALIZER_RANGE,
-            **_specials(tokenizer),
-        )
-    )
+    return GPT2LMHeadModel(GPT2Config(**_common(tokenizer), **_gpt_sizes()))
 
 
 def _gptj(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    return GPTJForCausalLM(
-        GPTJConfig(
-            vocab_size=len(tokenizer),
-            n_positions=POSITIONS,
-            n_embd=WIDTH,
-            n_layer=BLOCKS,
-            n_head=HEADS,
-            n_inner=4 * WIDTH,
-            rotary_dim=WIDTH // HEADS // 2,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            activation_function="gelu_pytorch_tanh",
-            attn_pdrop=0.0,
-            initializer_range=INITIALIZER_RANGE,
-            tie_word_embeddings=False,
-            **_specials(tokenizer),
-        )
-    )
+    own: dict[str, Any] = {"rotary_dim": WIDTH // HEADS // 2, "tie_word_embeddings": False}
+    return GPTJForCausalLM(GPTJConfig(**_common(tokenizer), **_gpt_sizes(), **own))
 
 
 def _llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            max_position_embeddings=POSITIONS,
-            hidden_size=WIDTH,
-            num_hidden_layers=BLOCKS,
-            num_attention_heads=HEADS,
-            intermediate_size=3 * WIDTH,
-            initializer_range=INITIALIZER_RANGE,
-            tie_word_embeddings=False,
-            **_specials(tokenizer),
-        )
-    )
+    return LlamaForCausalLM(LlamaConfig(**_common(tokenizer), **_llama_sizes(), tie_word_embeddings=False))
 
 
 def _qwen2(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    return Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            max_position_embeddings=POSITIONS,
-            hidden_size=WIDTH,
-            num_hidden_layers=BLOCKS,
-            num_attention_heads=HEADS,
-            num_key_value_heads=HEADS // 2,
-            intermediate_size=3 * WIDTH,
-            initializer_range=INITIALIZER_RANGE,
-            tie_word_embeddings=True,
-            **_specials(tokenizer),
-        )
-    )
+    own: dict[str, Any] = {"num_key_value_heads": HEADS // 2, "tie_word_embeddings": True}
+    return Qwen2ForCausalLM(Qwen2Config(**_common(tokenizer), **_llama_sizes(), **own))
 
 
 def _gpt_attentions(model: PreTrainedModel) -> list[nn.Module]:
