@@ -31,8 +31,8 @@ SETTINGS: Mapping[str, str] = {
 
 _INTRODUCTION = (
     "Editors on the tiny models of `fixtures/models`. Every number is the mean over draws of facts ± the sample "
-    "standard deviation over draws (n = {n} draws, seeds {seeds}). A draw is 10 single edits, one batch of 30, four "
-    "batches of 8 or of 12, six sequences whose first edit is followed, or one long sequence; every one starts from "
+    "standard deviation over draws (n = {n} draws, seeds {seeds}). A draw is 10 single edits, one batch of 30, three "
+    "batches of 8 or of 12, four sequences whose first edit is followed, or one long sequence; every one starts from "
     "the unedited model. This page is written by `python -m kedit.reports.results`; do not edit it."
 )
 _SEQUENCES = (
