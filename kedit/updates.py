@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kedit.facts import Fact
-from kedit.models.language_model import LanguageModel
+from kedit.models.language_model import LanguageModel, ModelError
 
 __all__ = ["Change", "Evidence", "LayerEvidence", "LowRank", "Rebuilt", "Replaced", "Snapshot", "Update", "UpdateError"]
 
@@ -95,10 +95,9 @@ class Snapshot:
 
     def restore(self, model: LanguageModel) -> None:
         """Write the snapshot back, bit for bit."""
-        parameters = dict(model.module.named_parameters())
         with torch.no_grad():
             for name, stored in self.weights.items():
-                parameters[name].copy_(stored)
+                model.parameter(name).copy_(stored)
 
 
 @dataclass(frozen=True)
@@ -133,10 +132,10 @@ class Update:
             UpdateError: the model is not the one the update was made for, a parameter is missing or not
                 editable, or a new weight is not finite.
         """
-        parameters = dict(model.module.named_parameters())
-        for name in self.changes:
-            if name not in parameters:
-                raise UpdateError(f"update changes parameter {name!r}, which {model.name} does not have")
+        try:
+            parameters = {name: model.parameter(name) for name in self.changes}
+        except ModelError as error:
+            raise UpdateError(f"the update does not fit: {error}") from error
         kinds = {type(change) for change in self.changes.values()}
         if self.base != (model.origin if kinds == {Rebuilt} else model.fingerprint(self.changes)):
             raise UpdateError(

@@ -83,7 +83,7 @@ def test_wrong_shape_and_missing_parameter_are_named() -> None:
     name = model.weight_name(0)
     with pytest.raises(UpdateError, match=r"has shape \(3, 3\), expected \(16, 24\)"):
         Update({name: Replaced(torch.zeros(3, 3))}, model.fingerprint([name])).apply(model)
-    with pytest.raises(UpdateError, match=r"'no.such.weight', which random gpt2 does not have"):
+    with pytest.raises(UpdateError, match=r"random gpt2 has no parameter 'no.such.weight'"):
         Update({"no.such.weight": Replaced(torch.zeros(3, 3))}, "").apply(model)
 
 

@@ -11,8 +11,10 @@ import dataclasses
 import difflib
 import tomllib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kedit.editors.base import EditorError
@@ -32,14 +34,20 @@ def check(cls: type[Any], given: Mapping[str, Any], *, where: str) -> dict[str, 
     Raises:
         EditorError: unknown key, wrong type, or a choice outside its list.
     """
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    fields = _fields(typing.cast(Hashable, cls))
     for name in given:
         if name not in fields:
             close = difflib.get_close_matches(name, fields, n=1)
             hint = f", did you mean {close[0]!r}?" if close else f"; it has {', '.join(sorted(fields))}"
             raise EditorError(f"{where} has no setting {name!r}{hint}")
     return {name: _value(fields[name], value, f"{where}: {name}") for name, value in given.items()}
+
+
+@cache
+def _fields(cls: Any) -> Mapping[str, Any]:
+    """The type of each field."""
+    hints = typing.get_type_hints(cls)
+    return MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(cls)})
 
 
 def build(cls: type[T], given: Mapping[str, Any], *, where: str) -> T:
@@ -102,11 +110,12 @@ def _overridden(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def _presets(name: str) -> list[dict[str, Any]]:
+@cache
+def _presets(name: str) -> tuple[Mapping[str, Any], ...]:
     file = resources.files("kedit.editors") / "presets" / f"{name}.toml"
     if not file.is_file():
-        return []
-    return list(tomllib.loads(file.read_text(encoding="utf-8")).get("preset", []))
+        return ()
+    return tuple(tomllib.loads(file.read_text(encoding="utf-8")).get("preset", []))
 
 
 def recorded(

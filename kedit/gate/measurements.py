@@ -174,7 +174,7 @@ def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
         first, *same = gate.facts.same_subject(longest, seed)
         others = [fact for fact in gate.facts.distinct(longest, seed) if fact.subject != first.subject]
         tails = {"same": same[: length - 1], "distinct": others[: length - 1]}
-        return fate_of_first(gate.editor, gate.base, first, tails)
+        return fate_of_first(gate.editor, gate.base, first, tails, PAIRED_TRIALS)
 
     fates = [gate.shared(("fate of first", n), partial(trial, n)) for n in range(PAIRED_TRIALS[edits])]
     pairs = [(fate["same"][edits], fate["distinct"][edits]) for fate in fates]

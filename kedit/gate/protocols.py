@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from kedit.editors.base import Editor
@@ -149,7 +149,7 @@ class Standing:
 
 
 def fate_of_first(
-    editor: Editor, base: LanguageModel, first: Fact, tails: Mapping[str, Sequence[Fact]]
+    editor: Editor, base: LanguageModel, first: Fact, tails: Mapping[str, Sequence[Fact]], lengths: Collection[int]
 ) -> dict[str, dict[int, Standing]]:
     """Whether the first of several single edits survives the others.
 
@@ -158,6 +158,7 @@ def fate_of_first(
         base: the unedited model.
         first: edited once and shared by all tails.
         tails: name -> facts edited after it, one after the other.
+        lengths: numbers of edits after which to look.
 
     Returns:
         name -> number of edits so far -> how `first` stands.
@@ -168,11 +169,12 @@ def fate_of_first(
     fates: dict[str, dict[int, Standing]] = {}
     for name, facts in tails.items():
         model, state = start.copy(), opened
-        fates[name] = {1: _standing(model, first)}
+        fates[name] = {}
         for count, fact in enumerate(facts, 2):
             update, state = editor.edit(model, [fact], state)
             update.apply(model)
-            fates[name][count] = _standing(model, first)
+            if count in lengths:
+                fates[name][count] = _standing(model, first)
     return fates
 
 

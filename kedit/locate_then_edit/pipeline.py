@@ -44,8 +44,12 @@ def open_session(
     Raises:
         StatisticsError: second moments are needed and cannot be had.
     """
-    moments = second_moments(model, layers, cache=cache_folder()) if covariance else {}
-    return Session(sample_contexts(model, contexts), moments)
+
+    def start() -> Session:
+        moments = second_moments(model, layers, cache=cache_folder()) if covariance else {}
+        return Session(sample_contexts(model, contexts), moments)
+
+    return model.derived(("session", tuple(layers), contexts, covariance), start)
 
 
 def target_outputs(

@@ -35,7 +35,10 @@ class ValueConfig:
     Attributes:
         steps: Adam updates at most; the loss is looked at once more after the last.
         lr: Adam's step size.
-        schedule: `constant`, or `cosine` down to a tenth over the steps.
+        schedule: `constant`, or `cycle`: `lr` rises from a tenth over the first quarter of the steps and falls back
+            over the rest, and `clamp` starts at two fifths and is whole after half of them. What is easy is found near
+            the start and stays small; a value for many facts can move far without first being thrown where attention
+            ignores the subject and gradients vanish.
         clamp: `|delta| <= clamp * |base|` after every step.
         kl: weight of `KL(P_delta || P_0)`; in published code only, the papers print the likelihood alone.
         kl_position: where that divergence is taken: `after` the words of "{subject} is a", as the text of the papers
@@ -48,7 +51,7 @@ class ValueConfig:
 
     steps: int = 25
     lr: float = 0.1
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cycle"] = "constant"
     clamp: float = 3.0
     kl: float = 0.0625
     kl_position: Literal["after", "subject"] = "after"
@@ -172,50 +175,67 @@ def optimise_values(
     n, d = base_value.shape
     delta = torch.zeros(n, d, dtype=torch.float32, device=model.device, requires_grad=True)
     adam = torch.optim.Adam([delta], lr=config.lr)
+    cycle = _cycle(adam, config) if config.schedule == "cycle" else None
     active = torch.ones(n, dtype=torch.bool, device=model.device)
     kept = torch.zeros_like(delta.detach())
     kept_loss = torch.full((n,), torch.inf, dtype=torch.float32, device=model.device)
     updates = torch.zeros(n, dtype=torch.long)
     for step in range(config.steps + 1):
         last = step == config.steps
-        loss = _backward(model, work, delta, base_norm, config)
+        loss = _backward(model, work, delta, base_norm, config, active, last=last)
         better = active & ((loss < kept_loss) | (config.keep == "last"))
         kept[better], kept_loss[better] = delta.detach()[better], loss[better]
         active &= loss >= config.stop
         if last or not bool(active.any()):
             break
         work = [part for chunk in work if (part := chunk.keep(active)) is not None]
-        for group in adam.param_groups:
-            group["lr"] = config.lr * _rate(step, config)
         adam.step()
+        if cycle is not None:
+            cycle.step()
         updates += active.cpu()
         with torch.no_grad():
             norm = delta.norm(dim=1)
-            delta *= (config.clamp * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, None]
+            delta *= (_radius(step, config) * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, None]
     return Values(kept.double().cpu().T, base_value.T, kept_loss.double().cpu(), updates)
 
 
-def _rate(step: int, config: ValueConfig) -> float:
-    if config.schedule == "constant":
-        return 1.0
-    return 0.55 + 0.45 * float(torch.cos(torch.tensor(torch.pi * step / config.steps)))
+def _cycle(adam: torch.optim.Optimizer, config: ValueConfig) -> torch.optim.lr_scheduler.OneCycleLR:
+    steps = config.steps + 1
+    return torch.optim.lr_scheduler.OneCycleLR(
+        adam, config.lr, steps, pct_start=0.25, div_factor=10, final_div_factor=1, cycle_momentum=False
+    )
+
+
+def _radius(step: int, config: ValueConfig) -> float:
+    """The clamp in force after the update of `step`."""
+    return config.clamp * (min(1.0, 0.4 + 1.2 * step / config.steps) if config.schedule == "cycle" else 1.0)
 
 
 def _backward(
-    model: LanguageModel, work: Sequence[_Chunk], delta: Tensor, base_norm: Tensor, config: ValueConfig
+    model: LanguageModel,
+    work: Sequence[_Chunk],
+    delta: Tensor,
+    base_norm: Tensor,
+    config: ValueConfig,
+    active: Tensor,
+    *,
+    last: bool,
 ) -> Tensor:
-    """Loss of each group `(G,)`; leaves its gradient in `delta.grad`."""
+    """Loss of each group `(G,)`; leaves its gradient in `delta.grad` unless nobody needs it any more."""
     delta.grad = None
-    with torch.enable_grad():
-        total = torch.zeros(len(delta), device=delta.device)
+    total = torch.zeros(len(delta), device=delta.device)
+    with torch.set_grad_enabled(not last):
         for chunk in work:
             loss = chunk.losses(model, delta, config.kl)
-            loss.sum().backward()
             total += loss.detach()
+            # With one chunk the losses are known before the backward pass, which the last look does not need.
+            if not last and (len(work) > 1 or bool((active & (total >= config.stop)).any())):
+                loss.sum().backward()
         if config.weight_decay:
             decay = config.weight_decay * (delta.square().sum(1) + 1e-24).sqrt() / base_norm.square()
-            decay.sum().backward()
             total += decay.detach()
+            if not last:
+                decay.sum().backward()
     return total
 
 

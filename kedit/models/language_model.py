@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from kedit.models.architectures import Architecture, ModelError, architecture_of
 
 __all__ = ["LanguageModel", "ModelError"]
 
+T = TypeVar("T")
 CORPUS_FILE = "corpus.txt"
 
 
@@ -57,6 +59,7 @@ class LanguageModel:
         self.name = name
         self.corpus = tuple(corpus)
         self._is_frozen = False
+        self._derived: dict[Hashable, tuple[str, Any]] = {}
         self.architecture: Architecture = architecture_of(str(module.config.model_type))
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(
@@ -105,9 +108,11 @@ class LanguageModel:
 
     def copy(self) -> LanguageModel:
         """An independent copy of the weights as they are now, with the same origin and tokenizer."""
-        return LanguageModel(
+        twin = LanguageModel(
             copy.deepcopy(self.module), self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin
         )
+        twin._derived = self._derived
+        return twin
 
     @property
     def device(self) -> torch.device:
@@ -190,15 +195,34 @@ class LanguageModel:
         Raises:
             ModelError: a name is not a parameter.
         """
-        parameters = dict(self.module.named_parameters())
         digest = hashlib.sha256()
-        for name in sorted(parameters if names is None else names):
-            if name not in parameters:
-                raise ModelError(f"{self.name} has no parameter {name!r}")
-            tensor = parameters[name].detach().contiguous().cpu()
+        for name in sorted(dict(self.module.named_parameters()) if names is None else names):
+            tensor = self.parameter(name).detach().contiguous().cpu()
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+    def parameter(self, name: str) -> nn.Parameter:
+        """The stored parameter of this full name; raises ModelError if there is none."""
+        try:
+            return self.module.get_parameter(name)
+        except AttributeError as error:
+            raise ModelError(f"{self.name} has no parameter {name!r}") from error
+
+    def derived(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What follows from the weights as they are now, remembered for the weights it was last asked for.
+
+        Copies of the model share it.
+
+        Args:
+            key: what it is and everything else it depends on.
+            compute: must depend on nothing but the key and the model.
+        """
+        weights = self.fingerprint()
+        if self._derived.get(key, ("", None))[0] != weights:
+            self._derived[key] = weights, compute()
+        value: T = self._derived[key][1]
+        return value
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -226,8 +250,8 @@ class LanguageModel:
 
         The stored tensors are set aside, not overwritten, so what comes back is the same bits.
         """
-        parameters = dict(self.module.named_parameters())
-        aside = {name: parameters[name].data for name in weights}
+        parameters = {name: self.parameter(name) for name in weights}
+        aside = {name: parameter.data for name, parameter in parameters.items()}
         try:
             for name, weight in weights.items():
                 stored = aside[name]

@@ -50,6 +50,7 @@ class Replay:
         hidden: `(B, S, d)`, that output from each row's start on, padded on the right.
         positions: `(B, S)` int64.
         mask: `(B, 1, S, P + S)`, added to the attention scores.
+        rotary: cosines and sines `(B, S, h)` of the positions, or None.
         prefix: block -> attention keys and values `(B, H, P, h)` of the tokens before the start.
         flags: block -> the other arguments it is called with.
     """
@@ -58,6 +59,7 @@ class Replay:
     hidden: Tensor
     positions: Tensor
     mask: Tensor
+    rotary: tuple[Tensor, ...] | None
     prefix: Mapping[int, tuple[Tensor, Tensor]]
     flags: Mapping[int, Mapping[str, Any]]
 
@@ -68,14 +70,18 @@ class Replay:
             hidden=self.hidden[rows],
             positions=self.positions[rows],
             mask=self.mask[rows],
+            rotary=None if self.rotary is None else tuple(part[rows] for part in self.rotary),
             prefix={i: (keys[rows], values[rows]) for i, (keys, values) in self.prefix.items()},
         )
 
     def forward(self, model: LanguageModel, hidden: Tensor) -> Tensor:
         """Output `(B, S, d)` of the last block, before the final norm, from `hidden` `(B, S, d)` after `layer`."""
-        given: dict[str, Any] = {"attention_mask": self.mask, "position_ids": self.positions, "use_cache": False}
-        if model.rotary is not None:
-            given["position_embeddings"] = model.rotary(hidden, position_ids=self.positions)
+        given = {
+            "attention_mask": self.mask,
+            "position_ids": self.positions,
+            "position_embeddings": self.rotary,
+            "use_cache": False,
+        }
         cache = _FrozenPrefix(self.prefix)
         for i in range(self.layer + 1, model.n_blocks):
             names = self.flags[i]
@@ -128,11 +134,15 @@ def record(model: LanguageModel, rows: Sequence[Row], starts: Sequence[int], lay
     mask.masked_fill_(~((visible & causal) | own), torch.finfo(dtype).min)
     lines = torch.arange(len(rows), device=device)[:, None]
     before, after = before.clamp(min=0), after.clamp(max=int(length.max()) - 1)
+    hidden, positions = kept["hidden"][lines, after], torch.minimum(after, (length - 1)[:, None])
+    with torch.no_grad():
+        rotary = None if model.rotary is None else model.rotary(hidden, position_ids=positions)
     return Replay(
         layer=layer,
-        hidden=kept["hidden"][lines, after],
-        positions=torch.minimum(after, (length - 1)[:, None]),
+        hidden=hidden,
+        positions=positions,
         mask=mask,
+        rotary=rotary,
         prefix={i: _before(cache, i, lines, before) for i in flags},
         flags=flags,
     )

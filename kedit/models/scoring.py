@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,28 +54,45 @@ def score_texts(model: LanguageModel, texts: Sequence[str], *, batch_tokens: int
 
 
 def _score(model: LanguageModel, rows: Sequence[Row], batch_tokens: int) -> list[Scored]:
-    results: list[Scored | None] = [None] * len(rows)
-    # Equal sentences are scored once: a neighborhood prompt often serves several facts.
-    first: dict[tuple[tuple[int, ...], int], int] = {}
-    for i, row in enumerate(rows):
-        first.setdefault((row.ids, row.target_start), i)
-    distinct = list(first.values())
+    # What a row's scores depend on is its input; a row whose input begins another's is read off that one's pass.
+    inputs = [row.ids[:-1] for row in rows]
+    carriers = _carriers(inputs)
+    carried: dict[tuple[int, ...], list[int]] = {}
+    for i, ids in enumerate(inputs):
+        carried.setdefault(carriers[ids], []).append(i)
+    results: dict[int, Scored] = {}
+    passes = list(carried)
     with torch.no_grad(), model.frozen():
-        for chunk in chunks([len(rows[i].ids) for i in distinct], batch_tokens):
-            which = [distinct[c] for c in chunk]
-            for i, scored in zip(which, _score_chunk(model, [rows[i] for i in which]), strict=True):
-                results[i] = scored
-    done = [results[first[(row.ids, row.target_start)]] for row in rows]
-    return [scored for scored in done if scored is not None]
+        for chunk in chunks([len(ids) for ids in passes], batch_tokens):
+            which = [passes[c] for c in chunk]
+            read = [i for ids in which for i in carried[ids]]
+            lines = [line for line, ids in enumerate(which) for _ in carried[ids]]
+            results.update(zip(read, _score_chunk(model, which, lines, [rows[i] for i in read]), strict=True))
+    return [results[i] for i in range(len(rows))]
 
 
-def _score_chunk(model: LanguageModel, rows: Sequence[Row]) -> list[Scored]:
-    batch = collate([row.cut(len(row.ids) - 1) for row in rows], device=model.device)
+def _carriers(inputs: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """For each input a longest one that begins with it; in sorted order those stand right behind it."""
+    carriers: dict[tuple[int, ...], tuple[int, ...]] = {}
+    last: tuple[int, ...] = ()
+    for ids in sorted(set(inputs), reverse=True):
+        carriers[ids] = last = last if last[: len(ids)] == ids else ids
+    return carriers
+
+
+def _score_chunk(
+    model: LanguageModel, inputs: Sequence[tuple[int, ...]], lines: Sequence[int], rows: Sequence[Row]
+) -> list[Scored]:
+    """Scores of `rows`, each read off the line of `inputs` that begins like it."""
+    batch = collate([Row(ids, None, len(ids)) for ids in inputs], device=model.device)
     hidden = run(model, batch, use_cache=False).last_hidden_state
-    lines = [i for i, row in enumerate(rows) for _ in row.target_ids]
-    columns = [row.target_start - 1 + t for row in rows for t in range(len(row.target_ids))]
-    targets = torch.tensor([token for row in rows for token in row.target_ids], device=hidden.device)
-    logits = model.head(hidden[lines, columns]).float()
+    reads = [
+        (line, row.target_start - 1 + t, token)
+        for line, row in zip(lines, rows, strict=True)
+        for t, token in enumerate(row.target_ids)
+    ]
+    line, column, targets = torch.tensor(reads, device=hidden.device).T
+    logits = model.head(hidden[line, column]).float()
     best = logits.argmax(-1) == targets
     log_probs = torch.log_softmax(logits, -1).gather(-1, targets[:, None])[:, 0].double()
     sizes = [len(row.target_ids) for row in rows]

@@ -70,7 +70,7 @@ def test_classes_factories_and_instances_of_others() -> None:
         ("memit", {"layers": 3}, "memit: layers is 3, expected a list"),
         ("memit", {"layers": [1, True]}, "expected int"),
         ("memit", {"value": {"stepps": 3}}, "memit: value has no setting 'stepps', did you mean 'steps'"),
-        ("memit", {"value": {"schedule": "linear"}}, "expected one of 'constant', 'cosine'"),
+        ("memit", {"value": {"schedule": "linear"}}, "expected one of 'constant', 'cycle'"),
         ("rome", {"keys": "bare"}, "expected one of 'averaged', 'mixed'"),
         ("rome", {"covariance": 0}, "rome: covariance is 0, expected bool"),
         ("ft-l", {"contexts": {}}, "ft-l has no setting 'contexts'"),
