@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
@@ -30,6 +31,8 @@ class Bench:
     def __init__(self, run: GateRun) -> None:
         """Nothing is loaded yet; one thread, so that a number does not depend on the machine's load."""
         torch.set_num_threads(1)
+        # What is imported by now stays to the end; the collector need not walk it again after every few edits.
+        gc.freeze()
         self.run = run
         self._models: dict[str, LanguageModel] = {}
         self._worlds: dict[int, World] = {}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,10 +44,17 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
         marker = item.get_closest_marker(PROPERTY)
         if marker is not None:
             _mark(item, marker, run())
-    # Tests of one editor and model stand together, so that a worker can share measurements between them.
     places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
-    items.sort(key=lambda item: -1 if (case := _case(item)) is None else places[case])
+    items.sort(key=lambda item: _place(item, places))
     return left_out
+
+
+def _place(item: pytest.Item, places: Mapping[Case, int]) -> tuple[int, bool]:
+    """Tests of one editor and model stand together, so that a worker can share measurements between them; the long ones
+    first, so that what is left over for an idle worker at the end is short."""
+    case, marker = _case(item), item.get_closest_marker(PROPERTY)
+    long = marker is not None and marker.kwargs.get("long", False)
+    return (-1, False) if case is None else (places[case], not long)
 
 
 def parameters_of(item: pytest.Item) -> dict[str, Any]:

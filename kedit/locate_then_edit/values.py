@@ -58,7 +58,7 @@ class ValueConfig:
     weight_decay: float = 0.0
     stop: float = 0.05
     keep: Literal["best", "last"] = "best"
-    chunk_tokens: int = 4096
+    chunk_tokens: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,17 +225,17 @@ def _backward(
     delta.grad = None
     total = torch.zeros(len(delta), device=delta.device)
     with torch.set_grad_enabled(not last):
-        for chunk in work:
-            loss = chunk.losses(model, delta, config.kl)
-            total += loss.detach()
-            # With one chunk the losses are known before the backward pass, which the last look does not need.
-            if not last and (len(work) > 1 or bool((active & (total >= config.stop)).any())):
-                loss.sum().backward()
         if config.weight_decay:
             decay = config.weight_decay * (delta.square().sum(1) + 1e-24).sqrt() / base_norm.square()
             total += decay.detach()
             if not last:
                 decay.sum().backward()
+        for chunk in work:
+            loss = chunk.losses(model, delta, config.kl)
+            total += loss.detach()
+            # With one chunk the losses are known before its backward pass, which the last look does not need.
+            if not last and (len(work) > 1 or bool((active & (total >= config.stop)).any())):
+                loss.sum().backward()
     return total
 
 

@@ -11,6 +11,7 @@ from kedit.metrics.exact_match import EM
 from kedit.metrics.metric import MetricError
 from kedit.metrics.score import S
 from kedit.metrics.success import ES, NS, PS, Comparison, mean_log_prob
+from kedit.models.activations import BATCH_TOKENS
 from kedit.models.language_model import LanguageModel
 from kedit.models.scoring import Scored, score_targets
 
@@ -87,7 +88,7 @@ def evaluate(
     *,
     paraphrases: bool = True,
     neighborhood: bool = True,
-    batch_tokens: int = 16384,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> Evaluation:
     """Score the model as it is now on `facts`.
 

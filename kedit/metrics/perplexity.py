@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kedit.metrics.metric import Metric, MetricError
+from kedit.models.activations import BATCH_TOKENS
 from kedit.models.language_model import LanguageModel
 from kedit.models.scoring import score_texts
 
@@ -36,7 +37,7 @@ def perplexity(log_probs: Sequence[Tensor]) -> float:
     return math.exp(-float(torch.cat([text.double() for text in log_probs]).mean()))
 
 
-def token_log_probs(model: LanguageModel, texts: Sequence[str], *, batch_tokens: int = 16384) -> list[Tensor]:
+def token_log_probs(model: LanguageModel, texts: Sequence[str], *, batch_tokens: int = BATCH_TOKENS) -> list[Tensor]:
     """Log-probability of every token but the first, `(N - 1,)` float64 per text, on the model as it is now.
 
     Raises:
@@ -55,7 +56,7 @@ def token_log_probs(model: LanguageModel, texts: Sequence[str], *, batch_tokens:
     return [scored.log_probs for scored in score_texts(model, texts, batch_tokens=batch_tokens)]
 
 
-def model_perplexity(model: LanguageModel, texts: Sequence[str], *, batch_tokens: int = 16384) -> float:
+def model_perplexity(model: LanguageModel, texts: Sequence[str], *, batch_tokens: int = BATCH_TOKENS) -> float:
     """Perplexity of `texts` on the model as it is now.
 
     Raises:

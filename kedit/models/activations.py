@@ -17,7 +17,8 @@ from kedit.models.tokens import Batch, Row, Side, collate
 
 __all__ = ["Site", "hidden_of", "overwriting", "read", "with_hidden"]
 
-BATCH_TOKENS = 16384
+# A batch of a tiny model that stays in a core's cache runs twice as fast; a GPU wants more.
+BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,35 @@ def test_the_best_iterate_is_kept_unless_the_last_is_asked_for() -> None:
     assert float(best.loss[0]) < float(last.loss[0])
 
 
+def test_on_a_cycle_the_ball_grows() -> None:
+    model = random_model("gpt2")
+    wide = dataclasses.replace(CONFIG, lr=1e6, schedule="cycle", keep="last", steps=1)
+    with model.frozen():
+        reached = {}
+        for steps in (1, 4):
+            values = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(wide, steps=steps))
+            reached[steps] = float(values.delta.norm() / values.base.norm())
+    assert reached[1] == pytest.approx(0.4 * CONFIG.clamp, rel=1e-4)
+    assert reached[4] == pytest.approx(CONFIG.clamp, rel=1e-4)
+
+
+def test_a_gradient_is_left_out_only_where_nobody_needs_it() -> None:
+    """One chunk may skip its last backward pass, many chunks never do; the decay counts towards the stop."""
+    model = random_model("gpt2")
+    heavy = dataclasses.replace(CONFIG, weight_decay=30.0, keep="last")
+    with model.frozen():
+        start = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(heavy, steps=1)).loss
+        for stop in (float(start[0]) + shift for shift in (-3.0, -1.0, -0.3, -0.1)):
+            one, many = (
+                optimise_values(
+                    model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(heavy, stop=stop, chunk_tokens=tokens)
+                )
+                for tokens in (4096, 16)
+            )
+            assert one.updates.tolist() == many.updates.tolist()
+            torch.testing.assert_close(one.delta, many.delta, rtol=1e-3, atol=1e-5)
+
+
 def test_the_divergence_is_taken_after_the_words_by_default() -> None:
     assert ValueConfig().kl_position == "after"
     model = random_model("gpt2")

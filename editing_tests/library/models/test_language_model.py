@@ -64,6 +64,21 @@ def test_a_copy_is_independent_and_keeps_its_origin() -> None:
     assert twin.origin == model.origin == model.fingerprint() != twin.fingerprint()
 
 
+def test_what_is_derived_is_remembered_for_the_same_weights_only() -> None:
+    model = random_model("gpt2")
+    calls: list[str] = []
+
+    def ask(which: LanguageModel, key: str = "a") -> int:
+        return which.derived(key, lambda: calls.append(key) or len(calls))
+
+    assert [ask(model), ask(model.copy()), ask(model)] == [1, 1, 1]
+    other = model.copy()
+    with torch.no_grad():
+        other.module.get_parameter(other.weight_name(1)).add_(1e-3)
+    assert [ask(other), ask(other, "b")] == [2, 3]
+    assert ask(model) == 4
+
+
 def test_layer_two_is_not_layer_twenty_one() -> None:
     model = random_model("gpt2")
     assert model.weight_name(2) == "transformer.h.2.mlp.c_proj.weight"

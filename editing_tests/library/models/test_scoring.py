@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from editing_tests.library.random_models import TINY, random_model
-from kedit.models import LanguageModel, score_targets, score_texts
+from kedit.models import LanguageModel, score_targets, score_texts, scoring
 from kedit.paths import fixtures_dir
 
 PAIRS = [("Mira Solano is a citizen of", "2012"), ("Ada has", "Głogów County"), ("The club of Mira is", "x")]
@@ -23,6 +23,23 @@ def test_scores_equal_the_models_own_logits(family: str) -> None:
             log_probs = model.module(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
         expected = [float(log_probs[i - 1, ids[i]]) for i in range(start, len(ids))]
         torch.testing.assert_close(scored.log_probs, torch.tensor(expected).double(), rtol=1e-4, atol=1e-4)
+
+
+def test_prompts_with_a_common_beginning_are_read_off_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("gpt2")
+    prompt, longer = "Mira Solano is a citizen of", "Mira Solano is a citizen of Spain and"
+    pairs = [(prompt, "Spain"), (longer, "Eve May"), (prompt, "Spain"), (prompt, "Eve"), ("Ada has", "x")]
+    alone = [score_targets(model, [pair])[0] for pair in pairs]
+    passed: list[int] = []
+    collate = scoring.collate
+    monkeypatch.setattr(scoring, "collate", lambda rows, **kw: passed.append(len(rows)) or collate(rows, **kw))
+    together = score_targets(model, pairs)
+    inputs = {tuple(model.tokenizer(f"{prompt} {target}")["input_ids"][:-1]) for prompt, target in pairs}
+    assert passed == [sum(not any(one != other and other[: len(one)] == one for other in inputs) for one in inputs)]
+    assert passed[0] < len(inputs) < len(pairs)
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one.log_probs, other.log_probs, rtol=1e-5, atol=1e-6)
+        assert one.greedy == other.greedy
 
 
 @pytest.mark.parametrize("name", TINY)
