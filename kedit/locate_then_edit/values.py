@@ -10,7 +10,7 @@ the tokens from the subject's last one on, and logits only where a target is pre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -36,9 +36,11 @@ class ValueConfig:
         steps: Adam updates at most; the loss is looked at once more after the last.
         lr: Adam's step size.
         schedule: `constant`, or `cycle`: `lr` rises from a tenth over the first quarter of the steps and falls back
-            over the rest, and `clamp` starts at two fifths and is whole after half of them. What is easy is found near
-            the start and stays small; a value for many facts can move far without first being thrown where attention
-            ignores the subject and gradients vanish.
+            over the rest, and `clamp` starts at two fifths and is whole after half of them, so that what is easy is
+            found near the start and stays small, and a value for many facts can still move far.
+        start: where a group of several facts starts: at `zero` (published), or at the `mean` of the values that its
+            facts find alone. From zero the steepest way down first unlearns the old objects, and now and then ends
+            where attention ignores the subject and no gradient is left. A fact by itself always starts at zero.
         clamp: `|delta| <= clamp * |base|` after every step.
         kl: weight of `KL(P_delta || P_0)`; in published code only, the papers print the likelihood alone.
         kl_position: where that divergence is taken: `after` the words of "{subject} is a", as the text of the papers
@@ -52,6 +54,7 @@ class ValueConfig:
     steps: int = 25
     lr: float = 0.1
     schedule: Literal["constant", "cycle"] = "constant"
+    start: Literal["zero", "mean"] = "zero"
     clamp: float = 3.0
     kl: float = 0.0625
     kl_position: Literal["after", "subject"] = "after"
@@ -172,8 +175,11 @@ def optimise_values(
         base_value = SubjectReader(model, first, (BARE,), "flat").read(model, bare=[site])[site].T
     base_norm = base_value.norm(dim=1).float().to(model.device)
 
-    n, d = base_value.shape
-    delta = torch.zeros(n, d, dtype=torch.float32, device=model.device, requires_grad=True)
+    delta = torch.zeros(base_value.shape, dtype=torch.float32, device=model.device)
+    if config.start == "mean":
+        _start_at_means(delta, model, facts, grouped, layer, contexts, config, base)
+    delta.requires_grad_(True)
+    n = len(delta)
     adam = torch.optim.Adam([delta], lr=config.lr)
     cycle = _cycle(adam, config) if config.schedule == "cycle" else None
     active = torch.ones(n, dtype=torch.bool, device=model.device)
@@ -197,6 +203,29 @@ def optimise_values(
             norm = delta.norm(dim=1)
             delta *= (_radius(step, config) * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, None]
     return Values(kept.double().cpu().T, base_value.T, kept_loss.double().cpu(), updates)
+
+
+def _start_at_means(
+    delta: Tensor,
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    grouped: Sequence[Sequence[int]],
+    layer: int,
+    contexts: Sequence[str],
+    config: ValueConfig,
+    base: Literal["block", "value"],
+) -> None:
+    """Fill the rows of groups of several facts with the mean of the values that these find alone."""
+    together = [group for group, fellows in enumerate(grouped) if len(fellows) > 1]
+    apart = [i for group in together for i in grouped[group]]
+    if not apart:
+        return
+    own = optimise_values(
+        model, [facts[i] for i in apart], range(len(apart)), layer, contexts, replace(config, start="zero"), base=base
+    )
+    sizes = [len(grouped[group]) for group in together]
+    for group, part in zip(together, own.delta.split(sizes, dim=1), strict=True):
+        delta[group] = part.mean(1).to(delta)
 
 
 def _cycle(adam: torch.optim.Optimizer, config: ValueConfig) -> torch.optim.lr_scheduler.OneCycleLR:

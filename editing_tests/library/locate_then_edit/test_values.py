@@ -165,6 +165,25 @@ def test_a_gradient_is_left_out_only_where_nobody_needs_it() -> None:
             torch.testing.assert_close(one.delta, many.delta, rtol=1e-3, atol=1e-5)
 
 
+def test_a_group_may_start_at_the_mean_of_what_its_facts_find_alone() -> None:
+    """Two equal facts find the same value alone, so their group is there at once; a lone fact starts at zero."""
+    model = random_model("gpt2")
+    with model.frozen():
+        loss = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, CONFIG).loss
+        config = dataclasses.replace(CONFIG, stop=float(loss[0]) + 1e-4)
+        alone = optimise_values(model, FACTS[:2], [0, 1], 1, CONTEXTS, config)
+        zero, mean = (
+            optimise_values(
+                model, [FACTS[0], FACTS[0], FACTS[1]], [0, 0, 1], 1, CONTEXTS, dataclasses.replace(config, start=start)
+            )
+            for start in ("zero", "mean")
+        )
+    assert alone.updates[0] > 0
+    assert zero.updates.tolist() == alone.updates.tolist()
+    assert mean.updates.tolist() == [0, int(alone.updates[1])]
+    torch.testing.assert_close(mean.delta, alone.delta, rtol=1e-4, atol=1e-6)
+
+
 def test_the_divergence_is_taken_after_the_words_by_default() -> None:
     assert ValueConfig().kl_position == "after"
     model = random_model("gpt2")
