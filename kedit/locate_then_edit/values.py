@@ -3,8 +3,7 @@
 
 For each group of facts with one key, find `delta` such that adding it to the output of a block at the subject's last
 token makes the targets likely (D4S eq. 3 for one fact; MEMIT-Merge section 4.2 for a group). This is the hot path of
-every locate-then-edit method. All groups run together; each pass computes only the blocks above the edited layer, only
-the tokens from the subject's last one on, and logits only where a target is predicted; converged groups leave.
+every locate-then-edit method: all groups run together, and converged ones leave.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kedit.facts import Fact, Prompt
+from kedit.facts import Fact
 from kedit.locate_then_edit.contexts import BARE
 from kedit.locate_then_edit.groups import members
 from kedit.locate_then_edit.keys import SubjectReader
-from kedit.models.activations import Site, chunks
+from kedit.locate_then_edit.value_loss import KLPosition, LossChunk, loss_chunks
+from kedit.models.activations import Site
 from kedit.models.language_model import LanguageModel
-from kedit.models.replay import Replay, record
-from kedit.models.tokens import Row, Text, encode
 
 __all__ = ["ValueConfig", "Values", "optimise_values"]
 
@@ -57,7 +55,7 @@ class ValueConfig:
     start: Literal["zero", "mean"] = "zero"
     clamp: float = 3.0
     kl: float = 0.0625
-    kl_position: Literal["after", "subject"] = "after"
+    kl_position: KLPosition = "after"
     weight_decay: float = 0.0
     stop: float = 0.05
     keep: Literal["best", "last"] = "best"
@@ -79,66 +77,6 @@ class Values:
     base: Tensor
     loss: Tensor
     updates: Tensor
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Rows that run together, and what is read off them.
-
-    `row_group` `(B,)`; reads are `(line, column)` pairs with the group they belong to: `nll_*` predict a label with a
-    weight, `kl_*` compare a distribution with the one before any step.
-    """
-
-    replay: Replay
-    row_group: Tensor
-    nll_line: Tensor
-    nll_column: Tensor
-    label: Tensor
-    weight: Tensor
-    kl_line: Tensor
-    kl_column: Tensor
-    kl_reference: Tensor | None = None
-
-    def losses(self, model: LanguageModel, delta: Tensor, kl: float) -> Tensor:
-        """Loss of each group without weight decay, `(G,)` float32; `delta` is `(G, d)` float32."""
-        shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
-        shift[:, 0] = delta[self.row_group]
-        hidden = (self.replay.hidden.float() + shift).to(self.replay.hidden.dtype)
-        out = self.replay.forward(model, hidden)
-        line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
-        log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
-        n = len(self.nll_line)
-        nll = -log_probs[:n].gather(1, self.label[:, None])[:, 0] * self.weight
-        total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)
-        total = total.index_add(0, self.row_group[self.nll_line], nll)
-        if kl and len(self.kl_line):
-            now = log_probs[n:]
-            if self.kl_reference is None:
-                self.kl_reference = now.detach()
-            divergence = (now.exp() * (now - self.kl_reference)).sum(-1)
-            total = total.index_add(0, self.row_group[self.kl_line], kl * divergence)
-        return total
-
-    def keep(self, active: Tensor) -> _Chunk | None:
-        """The part of the chunk whose groups are still active, or None."""
-        rows = active[self.row_group]
-        if bool(rows.all()):
-            return self
-        if not bool(rows.any()):
-            return None
-        new_line = rows.cumsum(0) - 1
-        nll, kl = rows[self.nll_line], rows[self.kl_line]
-        return _Chunk(
-            replay=self.replay.select(rows.nonzero()[:, 0]),
-            row_group=self.row_group[rows],
-            nll_line=new_line[self.nll_line[nll]],
-            nll_column=self.nll_column[nll],
-            label=self.label[nll],
-            weight=self.weight[nll],
-            kl_line=new_line[self.kl_line[kl]],
-            kl_column=self.kl_column[kl],
-            kl_reference=None if self.kl_reference is None else self.kl_reference[kl],
-        )
 
 
 def optimise_values(
@@ -168,7 +106,10 @@ def optimise_values(
             output of its MLP (ROME). Adding to either is the same in every family of the table.
     """
     grouped = members(groups)
-    work, base_value = _prepare(model, facts, groups, grouped, layer, contexts, config)
+    divergence = config.kl_position if config.kl else None
+    work, base_value = loss_chunks(
+        model, facts, grouped, layer, contexts, divergence=divergence, chunk_tokens=config.chunk_tokens
+    )
     if base == "value":
         site = Site(base, layer)
         first = [facts[group[0]] for group in grouped]
@@ -242,7 +183,7 @@ def _radius(step: int, config: ValueConfig) -> float:
 
 def _backward(
     model: LanguageModel,
-    work: Sequence[_Chunk],
+    work: Sequence[LossChunk],
     delta: Tensor,
     base_norm: Tensor,
     config: ValueConfig,
@@ -266,73 +207,3 @@ def _backward(
             if not last and (len(work) > 1 or bool((active & (total >= config.stop)).any())):
                 loss.sum().backward()
     return total
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One row of the loss: a fact in a context, or (without labels) the row of a group's KL term.
-
-    `is_base` marks the bare row of the group's first fact.
-    """
-
-    row: Row
-    group: int
-    weight: float
-    labels: tuple[int, ...]
-    is_base: bool = False
-
-
-def _prepare(
-    model: LanguageModel,
-    facts: Sequence[Fact],
-    groups: Sequence[int],
-    grouped: Sequence[Sequence[int]],
-    layer: int,
-    contexts: Sequence[str],
-    config: ValueConfig,
-) -> tuple[list[_Chunk], Tensor]:
-    """The chunks, and the block's output at each group's bare row, `(G, d)` float64."""
-    lines: list[_Line] = []
-    asked = [(i, Text(fact.prompt, fact.target, context)) for i, fact in enumerate(facts) for context in contexts]
-    for (i, text), row in zip(asked, encode(model.tokenizer, [text for _, text in asked]), strict=True):
-        weight = 1 / (len(grouped[groups[i]]) * len(contexts) * len(row.target_ids))
-        # The last target token is predicted, never read.
-        is_base = i == grouped[groups[i]][0] and text.prefix == BARE
-        lines.append(_Line(row.cut(len(row.ids) - 1), groups[i], weight, row.target_ids, is_base))
-    if config.kl:
-        about = [Text(Prompt("", facts[group[0]].subject, " is a")) for group in grouped]
-        lines += [_Line(row, i, 0.0, ()) for i, row in enumerate(encode(model.tokenizer, about))]
-    # Rows with equally long suffixes run together, so that little is padded.
-    parts = chunks([len(line.row.ids) - (line.row.subject_last or 0) for line in lines], config.chunk_tokens)
-    work = [_chunk(model, [lines[i] for i in part], layer, config) for part in parts]
-    base = torch.zeros(len(grouped), model.d, dtype=torch.float64)
-    for chunk, part in zip(work, parts, strict=True):
-        for at, line in enumerate(lines[i] for i in part):
-            if line.is_base:
-                base[line.group] = chunk.replay.hidden[at, 0].double().cpu()
-    return work, base
-
-
-def _chunk(model: LanguageModel, lines: Sequence[_Line], layer: int, config: ValueConfig) -> _Chunk:
-    starts = [line.row.subject_last or 0 for line in lines]
-    nll: list[tuple[int, int, int, float]] = []
-    kl: list[tuple[int, int]] = []
-    for i, (line, start) in enumerate(zip(lines, starts, strict=True)):
-        first = line.row.target_start - 1 - start
-        nll += [(i, first + t, label, line.weight) for t, label in enumerate(line.labels)]
-        if not line.labels:
-            kl.append((i, 0 if config.kl_position == "subject" else len(line.row.ids) - 1 - start))
-
-    def column(values: Sequence[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=model.device)
-
-    return _Chunk(
-        replay=record(model, [line.row for line in lines], starts, layer),
-        row_group=column([line.group for line in lines]),
-        nll_line=column([read[0] for read in nll]),
-        nll_column=column([read[1] for read in nll]),
-        label=column([read[2] for read in nll]),
-        weight=torch.tensor([read[3] for read in nll], dtype=torch.float32, device=model.device),
-        kl_line=column([read[0] for read in kl]),
-        kl_column=column([read[1] for read in kl]),
-    )
