@@ -8,14 +8,16 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.pytorch_utils import Conv1D
 
 from kedit.models.architectures import Architecture, ModelError, architecture_of
+
+# A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["LanguageModel", "ModelError"]
 
@@ -88,6 +90,8 @@ class LanguageModel:
         Raises:
             ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged.
         """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
         path = Path(folder)
         if not (path / "config.json").is_file():
             raise ModelError(f"{path} is not a model folder: it has no config.json")
@@ -179,6 +183,8 @@ class LanguageModel:
 
     def is_transposed(self, name: str) -> bool:
         """Whether the parameter is stored `(f, d)`, as Conv1D does."""
+        from transformers.pytorch_utils import Conv1D
+
         owner, _, leaf = name.rpartition(".")
         return leaf == "weight" and isinstance(self.module.get_submodule(owner), Conv1D)
 

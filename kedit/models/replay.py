@@ -12,16 +12,18 @@ import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from kedit.models.activations import Site, hidden_of, hooked, run
 from kedit.models.architectures import ModelError
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row, collate
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
 
 __all__ = ["Replay", "record"]
 
@@ -103,6 +105,8 @@ def record(model: LanguageModel, rows: Sequence[Row], starts: Sequence[int], lay
     Raises:
         ModelError: an attention implementation or block argument that replay does not know.
     """
+    from transformers import DynamicCache
+
     model.check_layers([layer])
     _check_attention(model, max(len(row.ids) for row in rows))
     batch = collate(rows, device=model.device)
