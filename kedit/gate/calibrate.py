@@ -4,8 +4,9 @@
     python -m kedit.gate.calibrate REPORT_DIR... [--thresholds FILE] [--update]
 
 reads the report.json files under the folders (made with `--editing-report DIR --editing-seed N --expect EMPTY`), prints
-for every threshold the numbers on its good and on its bad side, and says where they are nearer than three times their
-spread. The spread of an editor on a model is the standard deviation over its reports.
+for every threshold the numbers on its good and on its bad side, and says where the two sides are nearer to each other
+than three times the spread; with one side only, where that side is nearer than this to the threshold. The spread is the
+largest standard deviation of one editor on one model over its reports.
 """
 
 from __future__ import annotations
@@ -63,9 +64,14 @@ class Separation:
         return min(near, default=0.0)
 
     @property
+    def gap(self) -> float:
+        """Distance between the sides; the margin if there is one side only."""
+        return self.margin if self.good is None or self.bad is None else abs(self.good[0] - self.bad[0])
+
+    @property
     def separates(self) -> bool:
-        """Whether the nearest number is at least three spreads away."""
-        return self.margin >= SPREADS * self.spread
+        """Whether the sides are at least three spreads apart."""
+        return self.gap >= SPREADS * self.spread
 
     def __str__(self) -> str:
         bound = self.threshold
@@ -74,7 +80,9 @@ class Separation:
         what = " ".join([bound.property, bound.metric, *names, *bound.models, f"{sign} {bound.value:g}"])
         sides = f"good {_side(self.good)}, bad {_side(self.bad)}"
         flag = "" if self.separates else "  NEAR"
-        return f"{what}: {sides}, margin {self.margin:.3g}, spread {self.spread:.3g}, n {self.n}{flag}"
+        return (
+            f"{what}: {sides}, gap {self.gap:.3g}, margin {self.margin:.3g}, spread {self.spread:.3g}, n {self.n}{flag}"
+        )
 
 
 def read_reports(folders: Iterable[Path]) -> list[Measured]:
@@ -117,7 +125,7 @@ def with_margins(text: str, found: Sequence[Separation]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the separations; returns 1 if a threshold is nearer than three spreads to a number."""
+    """Print the separations; returns 1 if the sides of a threshold are nearer than three spreads."""
     parser = argparse.ArgumentParser(prog="python -m kedit.gate.calibrate", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders with report.json files")
     parser.add_argument("--thresholds", type=Path, help="thresholds file (default: the suite's)")

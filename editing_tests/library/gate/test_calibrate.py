@@ -52,11 +52,23 @@ def folder(tmp_path):
 
 
 def test_nearest_numbers_margin_and_spread(folder, capsys):
-    assert main([str(folder), "--thresholds", str(folder / "thresholds.toml")]) == 1
+    assert main([str(folder), "--thresholds", str(folder / "thresholds.toml")]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert "good 0.95 (good@m), bad 0.3 (bad@m), margin 0.15, spread 0.0707, n 4  NEAR" in first
+    assert "good 0.95 (good@m), bad 0.3 (bad@m), gap 0.65, margin 0.15, spread 0.0707, n 4" in first
     assert "good 0 (" in second
-    assert "NEAR" not in second
+    assert "NEAR" not in first + second
+
+
+@pytest.mark.parametrize("remaining", ["good", "both"])
+def test_sides_nearer_than_three_spreads_are_called_near(folder, capsys, remaining):
+    for report in folder.rglob("report.json"):
+        text = report.read_text()
+        report.write_text(text.replace("0.95", "0.85").replace("0.3}", "0.75}").replace("0.2}", "0.7}"))
+        if remaining == "good" and "bad" in text:
+            report.unlink()
+    assert main([str(folder), "--thresholds", str(folder / "thresholds.toml")]) == 1
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.endswith("NEAR")
 
 
 def test_margins_are_written_where_they_are_measured(folder):

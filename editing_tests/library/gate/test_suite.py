@@ -8,6 +8,7 @@ import ast
 import pytest
 
 from kedit.editors import editor_names
+from kedit.gate.cases import tiny_models
 from kedit.gate.expectations import read_expectations
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
@@ -83,3 +84,8 @@ def test_every_built_in_editor_ships_its_known_failures(name, thresholds):
     path = suite_folder() / "expectations" / f"{name}.toml"
     for entry in read_expectations(path, "expectations", thresholds):
         assert len(entry.reason.split()) >= 4, entry.origin
+
+
+def test_every_editor_has_a_stored_table_on_every_tiny_model_and_none_is_stray():
+    stored = {path.stem for path in (suite_folder() / "tables" / "__snapshots__" / "test_metric_tables").iterdir()}
+    assert stored == {f"test_metric_table[{name}@{model}]" for name in editor_names() for model in tiny_models()}
