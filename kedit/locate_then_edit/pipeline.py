@@ -49,7 +49,7 @@ def open_session(
         moments = second_moments(model, layers, cache=cache_folder()) if covariance else {}
         return Session(sample_contexts(model, contexts), moments)
 
-    return model.derived(("session", tuple(layers), contexts, covariance), start)
+    return model.derived(("session", tuple(layers), contexts, covariance, model.corpus), start)
 
 
 def target_outputs(
