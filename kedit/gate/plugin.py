@@ -33,7 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers; check the options before anything is collected."""
-    config.addinivalue_line("markers", f"{PROPERTY}(id, needs=()): a property of editors, and the tags it needs")
+    config.addinivalue_line(
+        "markers", f"{PROPERTY}(id, needs=(), long=False): a property of editors, the tags it needs, whether it is long"
+    )
     config.addinivalue_line("markers", f"{TABLE}: compares a table of metrics with the stored one")
     options = config.stash[_OPTIONS] = GateOptions.from_pytest(config)
     if options.given:
