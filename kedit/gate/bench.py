@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from kedit.gate.cases import Case
 from kedit.gate.judging import Judge
 from kedit.gate.run import GateRun
 from kedit.models.language_model import LanguageModel
+from kedit.worlds.cards import seeds_of
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
 
@@ -46,8 +46,8 @@ class Bench:
 
     def world(self, case: Case) -> World:
         """The world whose facts the model knows, from the seed in its card (0 without a card)."""
-        card = Path(case.folder) / "card.json"
-        seed = json.loads(card.read_text(encoding="utf-8")).get("world_seed", 0) if card.is_file() else 0
+        seeds = seeds_of(Path(case.folder))
+        seed = 0 if seeds is None else seeds.world
         if seed not in self._worlds:
             self._worlds[seed] = World.generate(seed)
         return self._worlds[seed]

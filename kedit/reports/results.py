@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from kedit.reports.cells import Cell, CellError, CellStore, code_fingerprint, ve
 from kedit.reports.figure import FigureError, draw_figure
 from kedit.reports.measuring import measure_all, missing_tasks
 from kedit.reports.table import results_page
+from kedit.worlds.cards import seeds_of
 
 __all__ = ["main", "results"]
 
@@ -145,9 +145,8 @@ def _folder(name: str) -> Path:
 
 
 def _model_note(folder: Path) -> str:
-    card = folder / "card.json"
-    seed = json.loads(card.read_text(encoding="utf-8")).get("seed") if card.is_file() else None
-    return folder.name if seed is None else f"{folder.name} (training seed {seed})"
+    seeds = seeds_of(folder)
+    return folder.name if seeds is None else f"{folder.name} (training seed {seeds.training})"
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import tokenizers
 import torch
 import transformers
 
+from kedit.worlds.cards import CARD
 from kedit.worlds.recall import measure_recall
 from kedit.worlds.training import CHECKPOINT, Recipe, Trained
 
-CARD = "card.json"
 CORPUS = "corpus.txt"
 _CORPUS_TEXTS = 2500
 SHIELD_NOTE = (

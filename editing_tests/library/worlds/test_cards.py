@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kedit.paths import fixtures_dir
-from kedit.worlds import World
+from kedit.worlds import World, WorldError
+from kedit.worlds.cards import Seeds, seeds_of
 from kedit.worlds.folders import SHIELD_NOTE
 from kedit.worlds.recall import measure_recall
 
@@ -47,6 +49,16 @@ def test_the_card_says_what_it_must(family: str) -> None:
     assert {"python", "torch", "transformers", "tokenizers"} <= set(card["versions"])
     assert f"{card['recall']['template_0']:.4f}" in readme
     assert f"{card['parameters']:,}" in readme
+
+
+def test_the_seeds_come_from_the_card(tmp_path: Path) -> None:
+    assert seeds_of(tmp_path) is None
+    (tmp_path / "card.json").write_text('{"recipe": {"seed": 3, "world_seed": 7}}')
+    assert seeds_of(tmp_path) == Seeds(training=3, world=7)
+    for damaged in ("{", "[]", '{"recipe": {"seed": 3}}'):
+        (tmp_path / "card.json").write_text(damaged)
+        with pytest.raises(WorldError, match=r"card\.json does not name the seeds"):
+            seeds_of(tmp_path)
 
 
 def test_the_fixtures_are_small() -> None:

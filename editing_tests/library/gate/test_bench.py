@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker loads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from kedit.gate.bench import Bench
+from kedit.gate.cases import Case
+from kedit.worlds import World
+
+
+@pytest.mark.parametrize("card", [None, '{"recipe": {"seed": 1, "world_seed": 3}}'])
+def test_the_world_is_the_one_the_model_was_trained_on(tmp_path, card):
+    if card is not None:
+        (tmp_path / "card.json").write_text(card)
+    world = Bench(SimpleNamespace()).world(Case("memit", tmp_path.name, str(tmp_path)))
+    assert world.entries == World.generate(0 if card is None else 3).entries
+    assert World.generate(0).entries != World.generate(3).entries
