@@ -4,9 +4,9 @@
     python -m kedit.gate.calibrate REPORT_DIR... [--thresholds FILE] [--update]
 
 reads the report.json files under the folders (made with `--editing-report DIR --editing-seed N --expect EMPTY`), prints
-for every threshold the numbers on its good and on its bad side, and says where the two sides are nearer to each other
-than three times the spread; with one side only, where that side is nearer than this to the threshold. The spread is the
-largest standard deviation of one editor on one model over its reports.
+for every threshold the numbers on its good and on its bad side. NEAR marks sides that are nearer to each other than
+three times the spread (or, with one side only, to the threshold), NEAR THE BOUND a number that is nearer than this to
+the threshold. The spread is the largest standard deviation of one editor on one model over its reports.
 """
 
 from __future__ import annotations
@@ -73,13 +73,18 @@ class Separation:
         """Whether the sides are at least three spreads apart."""
         return self.gap >= SPREADS * self.spread
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether every number is at least three spreads away from the threshold."""
+        return self.margin >= SPREADS * self.spread
+
     def __str__(self) -> str:
         bound = self.threshold
         names = [f"{name}={value}" for name, value in bound.parameters.items()]
         sign = ">=" if bound.direction == "min" else "<="
         what = " ".join([bound.property, bound.metric, *names, *bound.models, f"{sign} {bound.value:g}"])
         sides = f"good {_side(self.good)}, bad {_side(self.bad)}"
-        flag = "" if self.separates else "  NEAR"
+        flag = "" if self.is_clear else "  NEAR THE BOUND" if self.separates else "  NEAR"
         return (
             f"{what}: {sides}, gap {self.gap:.3g}, margin {self.margin:.3g}, spread {self.spread:.3g}, n {self.n}{flag}"
         )
@@ -125,7 +130,7 @@ def with_margins(text: str, found: Sequence[Separation]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the separations; returns 1 if the sides of a threshold are nearer than three spreads."""
+    """Print the separations; returns 1 if a threshold is nearer than three spreads to a number."""
     parser = argparse.ArgumentParser(prog="python -m kedit.gate.calibrate", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders with report.json files")
     parser.add_argument("--thresholds", type=Path, help="thresholds file (default: the suite's)")
@@ -141,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{one}\n")
     if options.update:
         path.write_text(with_margins(path.read_text(encoding="utf-8"), found), encoding="utf-8")
-    return 0 if all(one.separates for one in found) else 1
+    return 0 if all(one.is_clear for one in found) else 1
 
 
 def _separation(entry: Threshold, measured: Sequence[Measured]) -> Separation:
