@@ -18,7 +18,8 @@ from kedit.facts import Fact, Prompt
 from kedit.locate_then_edit.contexts import BARE
 from kedit.models.activations import chunks
 from kedit.models.language_model import LanguageModel
-from kedit.models.replay import Replay, record
+from kedit.models.recording import record
+from kedit.models.replay import Replay
 from kedit.models.tokens import Row, Text, encode
 
 __all__ = ["KLPosition", "LossChunk", "loss_chunks"]

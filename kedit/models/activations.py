@@ -15,7 +15,18 @@ from kedit.models.architectures import ModelError
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Batch, Row, Side, collate
 
-__all__ = ["Site", "hidden_of", "overwriting", "read", "with_hidden"]
+__all__ = [
+    "Enough",
+    "Site",
+    "chunks",
+    "ending_after",
+    "hidden_of",
+    "hooked",
+    "overwriting",
+    "read",
+    "run",
+    "with_hidden",
+]
 
 # A batch of a tiny model that stays in a core's cache runs twice as fast; a GPU wants more.
 BATCH_TOKENS = 2048
@@ -30,8 +41,8 @@ class Site:
     layer: int
 
 
-class _Enough(Exception):
-    """Raised by a hook once everything asked for has been seen; never leaves this module."""
+class Enough(Exception):
+    """Raised by a hook to end a forward pass whose rest nobody needs; `run` swallows it."""
 
 
 def hidden_of(output: Any) -> Tensor:
@@ -72,7 +83,7 @@ def hooked(model: LanguageModel, site: Site, see: Callable[[Tensor], Tensor | No
 
 
 def run(model: LanguageModel, batch: Batch, *, weights: Mapping[str, Tensor] | None = None, **kwargs: Any) -> Any:
-    """Forward through the blocks without the head, positions given explicitly.
+    """Forward through the blocks without the head, positions given explicitly; None where a hook had `Enough`.
 
     `weights` replaces parameters by full name, in the stored orientation, for this pass only; gradients flow to them.
     """
@@ -80,7 +91,20 @@ def run(model: LanguageModel, batch: Batch, *, weights: Mapping[str, Tensor] | N
     kwargs.update(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions)
     prefix = f"{model.module.base_model_prefix}."
     replaced = {name.removeprefix(prefix): weight for name, weight in (weights or {}).items()}
-    return torch.func.functional_call(base, replaced, (), kwargs) if replaced else base(**kwargs)
+    with suppress(Enough):
+        return torch.func.functional_call(base, replaced, (), kwargs) if replaced else base(**kwargs)
+    return None
+
+
+@contextmanager
+def ending_after(model: LanguageModel, layer: int) -> Iterator[None]:
+    """While active, a pass by `run` ends with block `layer`; hooks of that block that were there before see it."""
+
+    def stop(_tensor: Tensor) -> Tensor | None:
+        raise Enough
+
+    with hooked(model, Site("block", layer), stop):
+        yield
 
 
 def read(
@@ -118,14 +142,8 @@ def _read_last(model: LanguageModel, rows: Sequence[Row], found: Mapping[Site, l
     with ExitStack() as stack:
         for site, kept in found.items():
             stack.enter_context(hooked(model, site, keep_in(kept)))
-        last = max(site.layer for site in found)
-        stack.enter_context(hooked(model, Site("block", last), _stop))
-        with suppress(_Enough):
-            run(model, batch, use_cache=False)
-
-
-def _stop(_tensor: Tensor) -> Tensor | None:
-    raise _Enough
+        stack.enter_context(ending_after(model, max(site.layer for site in found)))
+        run(model, batch, use_cache=False)
 
 
 def chunks(lengths: Sequence[int], budget: int) -> list[list[int]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kedit.facts import Prompt
 from kedit.files import write_atomically
-from kedit.models.activations import BATCH_TOKENS, Site, chunks, hooked, run
+from kedit.models.activations import BATCH_TOKENS, Site, chunks, ending_after, hooked, run
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row, Text, collate, encode
 
@@ -143,6 +143,7 @@ def _add(model: LanguageModel, rows: Sequence[Row], sums: dict[int, Tensor]) -> 
     with ExitStack() as stack:
         for layer, total in sums.items():
             stack.enter_context(hooked(model, Site("key", layer), add_to(total)))
+        stack.enter_context(ending_after(model, max(sums)))
         run(model, batch, use_cache=False)
     return int(real.sum())
 

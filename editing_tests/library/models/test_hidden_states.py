@@ -14,7 +14,7 @@ from torch import Tensor
 from editing_tests.library.random_models import BLOCKS, FAMILIES, WIDTH, random_model
 from kedit.models import LanguageModel, ModelError
 from kedit.models.activations import Site, overwriting, read, run
-from kedit.models.replay import record
+from kedit.models.recording import record
 from kedit.models.tokens import Row, Side, collate
 
 SITES = [Site(kind, layer) for kind in ("key", "value", "block") for layer in (0, 2)]  # type: ignore[arg-type]
@@ -79,6 +79,49 @@ def test_replay_equals_the_whole_model_with_the_state_overwritten(
         first, length = int(batch.first[i]), len(row.ids)
         expected = whole[i, first + starts[i] : first + length]
         torch.testing.assert_close(short[i, : length - starts[i]], expected, rtol=1e-4, atol=1e-5)
+
+
+def rows_behind_contexts(seed: int, n: int, vocabulary: int) -> list[Row]:
+    """Rows of which most begin with one of two contexts, and whose subject ends behind it."""
+    rng = random.Random(seed)
+    contexts = [tuple(rng.randrange(vocabulary) for _ in range(length)) for length in (6, 9)]
+    rows = []
+    for i, row in enumerate(random_rows(seed, n, vocabulary)):
+        context = contexts[i % 3] if i % 3 < 2 else ()
+        rows.append(Row(context + row.ids, len(context) + (row.subject_last or 0), len(context) + row.target_start))
+    return rows
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(deadline=None, max_examples=8)
+@given(st.integers(0, 2**31), st.integers(6, 14), st.integers(0, BLOCKS - 1), st.sampled_from([1, 40, 10_000]))
+def test_common_beginnings_and_small_batches_record_the_same(
+    family: str, seed: int, n: int, layer: int, batch_tokens: int
+) -> None:
+    model = random_model(family)
+    rows = rows_behind_contexts(seed, n, model.head_size)
+    starts = [row.subject_last or 0 for row in rows]
+    with torch.no_grad(), model.frozen():
+        replay = record(model, rows, starts, layer, batch_tokens=batch_tokens)
+        together = replay.forward(model, replay.hidden)
+        for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
+            lone = record(model, [row], [start], layer)
+            length = len(row.ids) - start
+            for found, expected in (
+                (replay.hidden[i], lone.hidden[0]),
+                (together[i], lone.forward(model, lone.hidden)[0]),
+            ):
+                torch.testing.assert_close(found[:length], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_behind_one_context_run_it_once() -> None:
+    model = random_model("gpt2")
+    rows = rows_behind_contexts(0, 12, model.head_size)
+    tokens: list[int] = []
+    handle = model.blocks[0].register_forward_pre_hook(lambda _module, args: tokens.append(args[0].shape[:2].numel()))
+    record(model, rows, [row.subject_last or 0 for row in rows], 1, batch_tokens=1)
+    handle.remove()
+    assert sum(tokens) <= sum(len(row.ids) for row in rows) - 3 * (6 + 9)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gptj", "qwen2"])
