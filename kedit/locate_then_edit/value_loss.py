@@ -50,9 +50,9 @@ class LossChunk:
         shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
         shift[:, 0] = delta[self.row_group]
         hidden = (self.replay.hidden.float() + shift).to(self.replay.hidden.dtype)
-        out = self.replay.forward(model, hidden)
         line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
-        log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
+        out = self.replay.read(model, hidden, line, column)
+        log_probs = torch.log_softmax(model.head(model.final_norm(out)).float(), -1)
         n = len(self.nll_line)
         nll = -log_probs[:n].gather(1, self.label[:, None])[:, 0] * self.weight
         total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kedit.models.activations import BATCH_TOKENS, Enough, Site, chunks, hooked, run
 from kedit.models.architectures import ModelError
 from kedit.models.language_model import LanguageModel
-from kedit.models.replay import CACHE_NAMES, Replay
+from kedit.models.replay import CACHE_NAMES, KeysValues, Replay
 from kedit.models.tokens import Row, collate
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ ALIKE_TOKENS = 4
 WORTH_SHARING = 0.25
 
 Ids = tuple[int, ...]
-# Attention keys and values `(B, H, T, h)`.
-KeysValues = tuple[Tensor, Tensor]
 
 
 def record(

@@ -8,31 +8,37 @@ attention keys and values of the earlier tokens; every later pass computes the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kedit.models.activations import hidden_of
+from kedit.models.activations import Enough, hidden_of
 from kedit.models.language_model import LanguageModel
 
-__all__ = ["CACHE_NAMES", "Replay"]
+__all__ = ["CACHE_NAMES", "KeysValues", "Replay"]
+
+# With fewer tokens a second call of the last block costs more than it saves.
+MANY_TOKENS = 64
+# Attention keys and values `(B, H, T, h)`.
+KeysValues = tuple[Tensor, Tensor]
 
 # How families call the cache among the arguments of a block; both spellings are in use.
 CACHE_NAMES = ("past_key_values", "layer_past")
 
 
-class _FrozenPrefix:
-    """A cache that puts the recorded keys and values `(B, H, P, h)` before the new ones and remembers nothing."""
+class _Cache:
+    """What a block takes for a cache: `update` gets its new keys and values `(B, H, S, h)` and the block's number, and
+    answers with those to attend to."""
 
-    def __init__(self, prefix: Mapping[int, tuple[Tensor, Tensor]]) -> None:
-        self._prefix = prefix
+    def __init__(self, update: Callable[[Tensor, Tensor, int], KeysValues]) -> None:
+        self._update = update
 
-    def update(self, keys: Tensor, values: Tensor, layer: int, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
-        before_keys, before_values = self._prefix[layer]
-        return torch.cat([before_keys, keys], 2), torch.cat([before_values, values], 2)
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_args: Any, **_kwargs: Any) -> KeysValues:
+        return self._update(keys, values, layer)
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Replay:
     positions: Tensor
     mask: Tensor
     rotary: tuple[Tensor, ...] | None
-    prefix: Mapping[int, tuple[Tensor, Tensor]]
+    prefix: Mapping[int, KeysValues]
     flags: Mapping[int, Mapping[str, Any]]
 
     def select(self, rows: Tensor) -> Replay:
@@ -70,16 +76,60 @@ class Replay:
 
     def forward(self, model: LanguageModel, hidden: Tensor) -> Tensor:
         """Output `(B, S, d)` of the last block, before the final norm, from `hidden` `(B, S, d)` after `layer`."""
+        return self._blocks(model, hidden, model.n_blocks)
+
+    def read(self, model: LanguageModel, hidden: Tensor, line: Tensor, column: Tensor) -> Tensor:
+        """The same output at some tokens only, `(n, d)`; `line` and `column` `(n,)`.
+
+        In the last block all tokens give keys and values, but only those that are read run through the rest.
+        """
+        last = model.n_blocks - 1
+        if self.layer == last or hidden.shape[:2].numel() < MANY_TOKENS:
+            return self.forward(model, hidden)[line, column]
+        hidden = self._blocks(model, hidden, last)
+        seen: list[KeysValues] = []
+
+        def catch(keys: Tensor, values: Tensor, layer: int) -> KeysValues:
+            seen.append(self._behind_prefix(keys, values, layer))
+            raise Enough
+
+        def lookup(_keys: Tensor, _values: Tensor, _layer: int) -> KeysValues:
+            keys, values = seen[0]
+            return keys[line], values[line]
+
+        with suppress(Enough):
+            self._block(model, last, hidden, _Cache(catch))
+        out = self._at(line, column)._block(model, last, hidden[line, column][:, None], _Cache(lookup))
+        return out[:, 0]
+
+    def _at(self, line: Tensor, column: Tensor) -> Replay:
+        """Every place as a row of one token; the prefix stays behind."""
+        return replace(
+            self,
+            hidden=self.hidden[line, column][:, None],
+            positions=self.positions[line, column][:, None],
+            mask=self.mask[line, :, column][:, :, None],
+            rotary=None if self.rotary is None else tuple(part[line, column][:, None] for part in self.rotary),
+            prefix={},
+        )
+
+    def _blocks(self, model: LanguageModel, hidden: Tensor, end: int) -> Tensor:
+        cache = _Cache(self._behind_prefix)
+        for i in range(self.layer + 1, end):
+            hidden = self._block(model, i, hidden, cache)
+        return hidden
+
+    def _block(self, model: LanguageModel, layer: int, hidden: Tensor, cache: _Cache) -> Tensor:
         given = {
             "attention_mask": self.mask,
             "position_ids": self.positions,
             "position_embeddings": self.rotary,
             "use_cache": False,
+            **dict.fromkeys(CACHE_NAMES, cache),
         }
-        cache = _FrozenPrefix(self.prefix)
-        for i in range(self.layer + 1, model.n_blocks):
-            names = self.flags[i]
-            arguments = {name: given.get(name, value) for name, value in names.items()}
-            arguments.update({name: cache for name in CACHE_NAMES if name in names})
-            hidden = hidden_of(model.blocks[i](hidden, **arguments))
-        return hidden
+        arguments = {name: given.get(name, value) for name, value in self.flags[layer].items()}
+        return hidden_of(model.blocks[layer](hidden, **arguments))
+
+    def _behind_prefix(self, keys: Tensor, values: Tensor, layer: int) -> KeysValues:
+        before_keys, before_values = self.prefix[layer]
+        return torch.cat([before_keys, keys], 2), torch.cat([before_values, values], 2)
