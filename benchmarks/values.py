@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     facts = Sampler(World.generate(0)).distinct(options.facts, seed=0)
     layers = [1, 2] if model.architecture.family == "gptj" else [0, 1]
     session = open_session(model, layers, ContextConfig())
-    config = ValueConfig(steps=25, lr=0.5, clamp=1.0)
+    config = ValueConfig()
     groups = tuple(range(len(facts)))
     with model.frozen():
         optimise_values(model, facts[:2], (0, 1), layers[-1], session.contexts, config)
