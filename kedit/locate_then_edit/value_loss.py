@@ -26,6 +26,9 @@ __all__ = ["KLPosition", "LossChunk", "loss_chunks"]
 
 KLPosition = Literal["after", "subject"]
 
+# Above this share of active rows, picking them out costs more than running the others along.
+WORTH_KEEPING = 0.9
+
 
 @dataclass(slots=True)
 class LossChunk:
@@ -69,12 +72,13 @@ class LossChunk:
         return total
 
     def keep(self, active: Tensor) -> LossChunk | None:
-        """The part of the chunk whose groups are still active, or None."""
+        """The part of the chunk whose groups are still active, or None; the whole if hardly any has left."""
         rows = active[self.row_group]
-        if bool(rows.all()):
-            return self
-        if not bool(rows.any()):
+        left = int(rows.sum())
+        if left == 0:
             return None
+        if left > WORTH_KEEPING * len(rows):
+            return self
         new_line = rows.cumsum(0) - 1
         nll, kl = rows[self.nll_line], rows[self.kl_line]
         return LossChunk(

@@ -180,6 +180,21 @@ def test_hooks_are_gone_after_an_error() -> None:
     assert sum(hooks) == 0
 
 
+def test_replay_leaves_the_attention_as_it_was_after_an_error() -> None:
+    model = random_model("llama")
+    before = model.module.config._attn_implementation
+    replay = record(model, random_rows(1, 2, model.head_size), [0, 0], 0)
+
+    def fail(_module: object, _args: object) -> None:
+        raise RuntimeError("on purpose")
+
+    handle = model.blocks[1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        replay.forward(model, replay.hidden)
+    handle.remove()
+    assert before == model.module.config._attn_implementation == "sdpa"
+
+
 def test_replay_names_an_attention_it_cannot_mask() -> None:
     model = random_model("gpt2")
     model.module.config._attn_implementation = "flash_attention_2"
