@@ -236,19 +236,21 @@ class LanguageModel:
         if self._is_frozen:
             yield
             return
-        modes = [(module, module.training) for module in self.module.modules()]
-        flags = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
+        training = [module for module in self.module.modules() if module.training]
+        learning = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         try:
             self._is_frozen = True
-            self.module.eval()
-            self.module.requires_grad_(False)
+            for module in training:
+                module.training = False
+            for parameter in learning:
+                parameter.requires_grad_(False)
             yield
         finally:
             self._is_frozen = False
-            for parameter, flag in flags:
-                parameter.requires_grad_(flag)
-            for module, mode in modes:
-                module.training = mode
+            for parameter in learning:
+                parameter.requires_grad_(True)
+            for module in training:
+                module.training = True
 
     @contextmanager
     def swapped(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
