@@ -110,7 +110,7 @@ class Thresholds:
         if not found:
             raise LookupError(
                 f"thresholds.toml has no entry for property {property_id!r}, metric {metric!r}, parameters "
-                f"{dict(parameters)!r}; add one with unit, source and margin"
+                f"{dict(parameters)!r}; add one with unit, source, basis and margin"
             )
         return max(enumerate(found), key=lambda pair: (_specificity(pair[1]), pair[0]))[1]
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from editing_tests.library.random_models import random_model
 from editing_tests.references.adds_again import AddsAgain
 from editing_tests.references.counts_twice import CountsTwice
+from editing_tests.references.rehearses import Rehearses
 from editing_tests.references.remembers_facts import RemembersFacts
 from kedit.editors import Editor, load_editor
 from kedit.facts import Fact, Prompt
@@ -68,6 +69,14 @@ def test_only_groups_with_a_new_fact_get_a_new_value(model: LanguageModel) -> No
     assert second.targets[(ADA,)] is first.targets[(ADA,)]
     assert set(second.targets) == {(ADA,), (BORN, PLAYS)}
     assert set(first.targets) == {(ADA,), (BORN,)}
+
+
+def test_a_sequence_that_is_rehearsed_ends_where_tuning_on_all_facts_does(model: LanguageModel) -> None:
+    settings = {"layer": 1, "epsilon": 1e9, "lr": 5e-3, "steps": 5}
+    after = weights_after(model, Rehearses(**settings), [BORN], [ADA, PLAYS])
+    for found, facts in zip(after, ([BORN], [BORN, ADA, PLAYS]), strict=True):
+        (once,) = weights_after(model, load_editor("ft-l", settings), facts)
+        assert torch.equal(found[1], once[1])
 
 
 def test_adding_again_sums_what_d4s_would_put_in_the_place_of_the_weights(model: LanguageModel) -> None:
