@@ -32,10 +32,10 @@ class Memory:
 
 
 class RemembersFacts:
-    """The good side of `longevity.returning-subjects` and of `perturbation.homogeneous-sequence`: a later fact of a
-    subject gets a value together with the earlier ones. After eight edits it is good by exact match only, because one
-    value for eight facts makes each a little less likely. Its state grows with every fact; of two for one prompt, the
-    later counts. A value gets twice MEMIT-Merge's steps."""
+    """The good side of `longevity.returning-subjects` and, after two edits, of `perturbation.homogeneous-sequence`: a
+    later fact of a subject gets a value with the earlier ones. After eight edits it is on neither side, because
+    one value for eight facts makes each a little less likely. Its state grows with every fact; of two for one prompt,
+    the later counts. A value gets twice MEMIT-Merge's steps."""
 
     name, tags = "remembers-facts", Tags(batch=True, sequential=True, writes_weights=True, needs_statistics=True)
 
