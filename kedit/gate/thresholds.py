@@ -14,8 +14,9 @@ from kedit.gate.options import read_toml
 
 __all__ = ["Threshold", "Thresholds"]
 
-_REQUIRED = {"property": str, "metric": str, "value": float, "direction": str, "unit": str, "source": str}
-_OPTIONAL = {"margin": float, "parameters": dict, "models": list}
+_REQUIRED = {"property": str, "metric": str, "value": float, "direction": str, "unit": str, "source": str, "basis": str}
+_OPTIONAL = {"margin": float, "good": list, "bad": list, "parameters": dict, "models": list}
+_BASES = ("exact", "rounding", "sides")
 _OWN_REQUIRED = ("property", "metric", "value")
 
 
@@ -30,7 +31,10 @@ class Threshold:
         direction: "min" if the measured number must be at least `value`, "max" if at most.
         unit: unit of `value`.
         source: where the value comes from.
-        margin: distance from `value` to the nearest measured draw, in `unit`; 0 for exact requirements.
+        basis: "exact" if any other number is wrong, "rounding" if `value` is what float arithmetic may leave, "sides"
+            if `value` lies between what good and what bad editors reach.
+        margin: distance from `value` to the nearest measured number, in `unit`; 0 for exact requirements.
+        good, bad: editors that make the two sides, named as on the command line; only with the basis "sides".
         parameters: the bound holds only for tests with these parameters.
         models: the bound holds only for these models; empty for all.
     """
@@ -41,7 +45,10 @@ class Threshold:
     direction: str
     unit: str
     source: str
+    basis: str
     margin: float
+    good: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ()
 
@@ -103,7 +110,7 @@ class Thresholds:
         if not found:
             raise LookupError(
                 f"thresholds.toml has no entry for property {property_id!r}, metric {metric!r}, parameters "
-                f"{dict(parameters)!r}; add one with unit, source and margin"
+                f"{dict(parameters)!r}; add one with unit, source, basis and margin"
             )
         return max(enumerate(found), key=lambda pair: (_specificity(pair[1]), pair[0]))[1]
 
@@ -153,8 +160,15 @@ def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Thresh
         if name not in known:
             raise pytest.UsageError(f"{where}: unknown field {name!r}; known: {', '.join(known)}")
     if like is not None:
-        given = {"direction": like.direction, "unit": like.unit, "source": str(where), "margin": 0.0}
-        row = given | dict(row)
+        sides = {"good": list(like.good), "bad": list(like.bad)}
+        given = {
+            "direction": like.direction,
+            "unit": like.unit,
+            "source": str(where),
+            "basis": like.basis,
+            "margin": 0.0,
+        }
+        row = given | sides | dict(row)
         if row["direction"] != like.direction:
             raise pytest.UsageError(f"{where}: direction is {like.direction!r} for this metric")
     for name in (*_REQUIRED, "margin"):
@@ -165,6 +179,7 @@ def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Thresh
             raise pytest.UsageError(f"{where}: field {name!r} must be a {kind.__name__}, not {row[name]!r}")
     if row["direction"] not in ("min", "max"):
         raise pytest.UsageError(f"{where}: direction must be 'min' or 'max', not {row['direction']!r}")
+    _check_basis(row, where)
     return Threshold(
         property=row["property"],
         metric=row["metric"],
@@ -172,10 +187,31 @@ def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Thresh
         direction=row["direction"],
         unit=row["unit"],
         source=row["source"],
+        basis=row["basis"],
         margin=float(row["margin"]),
+        good=tuple(row.get("good", ())),
+        bad=tuple(row.get("bad", ())),
         parameters=dict(row.get("parameters", {})),
         models=tuple(row.get("models", ())),
     )
+
+
+def _check_basis(row: Mapping[str, Any], where: str) -> None:
+    """Only and exactly a bound that lies between two sides names their editors."""
+    if row["basis"] not in _BASES:
+        raise pytest.UsageError(f"{where}: basis must be one of {', '.join(_BASES)}, not {row['basis']!r}")
+    if row["basis"] == "exact" and row["margin"] != 0:
+        raise pytest.UsageError(f"{where}: field 'margin' of an exact requirement must be 0, not {row['margin']!r}")
+    sides = {side: row.get(side, []) for side in ("good", "bad")}
+    for side, editors in sides.items():
+        if row["basis"] == "sides" and not editors:
+            raise pytest.UsageError(f"{where}: field {side!r} is missing; name the editors that make this side")
+        if row["basis"] != "sides" and editors:
+            raise pytest.UsageError(f"{where}: field {side!r} needs the basis 'sides', not {row['basis']!r}")
+        if not all(isinstance(name, str) for name in editors) or len(set(editors)) < len(editors):
+            raise pytest.UsageError(f"{where}: field {side!r} must list each editor once, by its name: {editors!r}")
+    for name in sorted(set(sides["good"]) & set(sides["bad"])):
+        raise pytest.UsageError(f"{where}: {name} stands on both sides; name it as good or as bad")
 
 
 def _is_a(value: object, kind: type) -> bool:

@@ -14,6 +14,8 @@ import kedit.gate.bench
 import kedit.gate.measurements
 import kedit.gate.snapshots
 from kedit.editors import editor_names, load_editor
+from kedit.gate.cases import model_folder
+from kedit.models.language_model import LanguageModel
 
 for name in editor_names():
     load_editor(name)
@@ -21,8 +23,14 @@ for name in editor_names():
 Run = Callable[..., pytest.RunResult]
 
 
+@pytest.fixture(scope="session")
+def loaded() -> None:
+    """Load a model once out here, for what is imported only then; some of it cannot be imported twice."""
+    LanguageModel.from_pretrained(model_folder("tiny-gpt2"))
+
+
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Start pytest in an empty folder; the arguments follow those that load the plugin."""
     for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)  # the inner run is nobody's worker

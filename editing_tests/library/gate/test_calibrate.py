@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from kedit.gate.calibrate import main
+from kedit.gate.calibrate import main, read_reports, separations
+from kedit.gate.thresholds import Thresholds
 
 THRESHOLDS = """\
 [[threshold]]
@@ -17,6 +18,19 @@ value = 0.8
 direction = "min"
 unit = "share of facts"
 source = "a paper"
+basis = "sides"
+good = ["good", "better"]
+bad = ["bad"]
+margin = 0.0
+
+[[threshold]]
+property = "mechanism.same-key"
+metric = "AKD"
+value = 0.001
+direction = "max"
+unit = "ratio"
+source = "a paper"
+basis = "rounding"
 margin = 0.0
 
 [[threshold]]
@@ -26,58 +40,154 @@ value = 0
 direction = "max"
 unit = "aspects"
 source = "exact requirement"
+basis = "exact"
 margin = 0
 """
+# Numbers of draws 0 and 2 on models of training seed 0, and of draw 1 on those of training seed 1.
+CLEAR = {
+    "good": (0.95, 0.97, 0.96),
+    "better": (1.0, 1.0, 1.0),
+    "bad": (0.20, 0.30, 0.25),
+    "between": (0.79, 0.81, 0.80),
+}
+RUNS = ((0, 0), (0, 2), (1, 1))
 
 
 @pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "thresholds.toml").write_text(THRESHOLDS)
+def write(tmp_path):
+    """Write one report for each editor and run, and the thresholds."""
 
-    def write(editor: str, seed: int, es: float) -> None:
-        rows = [("efficacy.single", "ES", es), ("contract.pure-edit", "changed_aspects", 0.0), ("a", "b", None)]
-        results = [
-            {"property": p, "model": "m", "parameters": {"metric": metric}, "measured": value}
-            for p, metric, value in rows
-        ]
-        place = tmp_path / f"{editor}-{seed}"
-        place.mkdir()
-        (place / "report.json").write_text(json.dumps({"schema": 1, "editor": editor, "results": results}))
+    def write_all(numbers, *, runs=RUNS, thresholds=THRESHOLDS, models=("m",)):
+        (tmp_path / "thresholds.toml").write_text(thresholds)
+        for editor, values in numbers.items():
+            for (training, draw), value in zip(runs, values, strict=True):
+                rows = [
+                    ("efficacy.single", "ES", value),
+                    ("mechanism.same-key", "AKD", 0.0002),
+                    ("contract.pure-edit", "changed_aspects", 0.0),
+                    ("contract.pure-edit", "changed_aspects", 0.0),
+                    ("efficacy.single", "ES", None),
+                ]
+                results = [
+                    {"property": p, "model": model, "parameters": {"metric": metric}, "measured": number}
+                    for model in models
+                    for p, metric, number in rows
+                ]
+                place = tmp_path / f"trained-{training}" / f"{editor}-{draw}"
+                place.mkdir(parents=True, exist_ok=True)
+                report = {"schema": 1, "editor": editor, "seed": draw, "results": results}
+                (place / "report.json").write_text(json.dumps(report))
+        return tmp_path
 
-    write("good", 0, 0.95)
-    write("good", 1, 0.97)
-    write("bad", 0, 0.2)
-    write("bad", 1, 0.3)
-    return tmp_path
-
-
-def test_nearest_numbers_margin_and_spread(folder, capsys):
-    assert main([str(folder), "--thresholds", str(folder / "thresholds.toml")]) == 1
-    first, second = capsys.readouterr().out.splitlines()
-    assert "good 0.95 (good@m), bad 0.3 (bad@m), gap 0.65, margin 0.15, spread 0.0707, n 4  NEAR THE BOUND" in first
-    assert "good 0 (" in second
-    assert "NEAR" not in second
-
-
-@pytest.mark.parametrize("remaining", ["good", "both"])
-def test_sides_nearer_than_three_spreads_are_called_near(folder, capsys, remaining):
-    for report in folder.rglob("report.json"):
-        text = report.read_text()
-        report.write_text(text.replace("0.95", "0.85").replace("0.3}", "0.75}").replace("0.2}", "0.7}"))
-        if remaining == "good" and "bad" in text:
-            report.unlink()
-    assert main([str(folder), "--thresholds", str(folder / "thresholds.toml")]) == 1
-    first = capsys.readouterr().out.splitlines()[0]
-    assert first.endswith("NEAR")
+    return write_all
 
 
-def test_margins_are_written_where_they_are_measured(folder):
-    path = folder / "thresholds.toml"
-    main([str(folder), "--thresholds", str(path), "--update"])
-    assert path.read_text() == THRESHOLDS.replace("margin = 0.0", "margin = 0.15")
+def arguments(folder, *more):
+    places = [word for seed in "01" for word in ("--training-seed", seed, str(folder / f"trained-{seed}"))]
+    return [*places, "--thresholds", str(folder / "thresholds.toml"), *more]
 
 
-def test_other_files_are_refused(folder):
-    (folder / "report.json").write_text('{"schema": 2}')
+def first_of(folder):
+    found = read_reports([(seed, folder / f"trained-{seed}") for seed in "01"])
+    return separations(Thresholds.read(folder / "thresholds.toml"), found)[0]
+
+
+def test_sides_are_the_named_editors(write, capsys):
+    assert main(arguments(write(CLEAR))) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == (
+        "efficacy.single ES >= 0.8: good 0.95 ± 0.01 (good@m, 3 draws, 2 training seeds), "
+        "bad 0.3 ± 0.0707 (bad@m, 3 draws, 2 training seeds), gap 0.65, margin 0.15"
+    )
+    assert "rounding, nearest 0.0002" in second
+    assert "exact, nearest 0 " in third
+
+
+def test_the_spread_is_pooled_over_groups_and_never_over_models_or_training_seeds(write):
+    numbers = CLEAR | {"good": (0.95, 0.97, 0.82), "better": (1.0, 0.96, 0.9)}
+    one = first_of(write(numbers, models=("m", "n")))
+    assert one.good.spread == pytest.approx(((0.0002 + 0.0008) / 2) ** 0.5)
+    assert one.good.nearest.value == 0.82
+    assert one.spread == one.bad.spread == pytest.approx(0.0707, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "flags"),
+    [
+        ({"good": (0.81, 0.82, 0.82), "bad": (0.60, 0.78, 0.70)}, ("NEAR",)),
+        ({"bad": (0.60, 0.70, 0.70)}, ("NEAR THE BOUND",)),
+        ({"good": (0.95, 0.79, 0.96)}, ("WRONG SIDE",)),
+        ({"bad": (0.2, 0.3, 0.8)}, ("WRONG SIDE",)),
+        ({"good": (0.8, 0.8, 0.8)}, ()),
+    ],
+)
+def test_what_does_not_separate_is_flagged(write, capsys, changed, flags):
+    folder = write(CLEAR | changed)
+    one = first_of(folder)
+    assert one.flags == flags
+    assert one.separates is (not flags or flags == ("NEAR THE BOUND",))
+    assert main(arguments(folder)) == (1 if flags else 0)
+    assert capsys.readouterr().out.splitlines()[0].endswith("".join(f"  {flag}" for flag in flags))
+
+
+@pytest.mark.parametrize(
+    ("runs", "flags"),
+    [
+        (((0, 0), (0, 2), (1, 0)), ("FEW",)),  # two draws
+        (((0, 0), (0, 2), (0, 1)), ("FEW",)),  # one training seed
+        (((0, 0), (1, 1), (2, 2)), ("NO SPREAD",)),
+    ],
+)
+def test_three_draws_on_two_training_seeds_are_asked_for(write, runs, flags):
+    folder = write(CLEAR, runs=runs)
+    found = read_reports([(seed, folder / f"trained-{seed}") for seed in "012"])
+    assert separations(Thresholds.read(folder / "thresholds.toml"), found)[0].flags == flags
+
+
+def test_every_named_editor_counts_its_own_draws(write):
+    folder = write(CLEAR)
+    (folder / "trained-0" / "better-2" / "report.json").unlink()
+    assert first_of(folder).flags == ("FEW",)
+    assert first_of(folder).good.draws == 2
+    (folder / "trained-1" / "better-1" / "report.json").unlink()
+    assert first_of(folder).good.trainings == 1
+
+
+def test_an_editor_that_was_not_measured_is_told(write, capsys):
+    numbers = dict(CLEAR)
+    del numbers["better"]
+    folder = write(numbers)
+    assert first_of(folder).flags == ("NO NUMBERS",)
+    assert main(arguments(folder)) == 1
+    assert "without numbers: better" in capsys.readouterr().out
+
+
+def test_margins_are_written_where_they_are_measured(write):
+    folder = write(CLEAR)
+    main(arguments(folder, "--update"))
+    measured = THRESHOLDS.replace("margin = 0.0", "margin = 0.15", 1).replace("margin = 0.0\n", "margin = 0.0008\n")
+    assert (folder / "thresholds.toml").read_text() == measured
+
+
+def test_a_number_on_the_wrong_side_leaves_no_margin(write):
+    assert first_of(write(CLEAR | {"bad": (0.2, 0.3, 0.9)})).margin == 0
+
+
+def test_a_draw_that_is_given_twice_is_refused(write):
+    folder = write(CLEAR)
+    again = folder / "trained-0" / "again"
+    again.mkdir()
+    (again / "report.json").write_text((folder / "trained-0" / "bad-0" / "report.json").read_text())
+    with pytest.raises(
+        ValueError, match=r"bad on m of training seed 0, draw 0, \S+ is in .*again.* leave one of them out"
+    ):
+        main(arguments(folder))
+
+
+def test_other_files_and_empty_folders_are_refused(write):
+    folder = write({"good": CLEAR["good"]})
+    (folder / "trained-0" / "report.json").write_text('{"schema": 2}')
     with pytest.raises(ValueError, match="not a report of schema 1"):
-        main([str(folder), "--thresholds", str(folder / "thresholds.toml")])
+        main(arguments(folder))
+    with pytest.raises(ValueError, match=r"no report\.json"):
+        read_reports([("0", folder / "elsewhere")])

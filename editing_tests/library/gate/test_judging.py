@@ -15,7 +15,7 @@ ID = "efficacy.single"
 
 
 def bound(metric: str, value: float, direction: str = "min", **more) -> Threshold:
-    return Threshold(ID, metric, value, direction, "share of facts", "a paper, table 1", 0.1, **more)
+    return Threshold(ID, metric, value, direction, "share of facts", "a paper, table 1", "rounding", 0.1, **more)
 
 
 def judge_with(*expected: Expectation) -> Judge:

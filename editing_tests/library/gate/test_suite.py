@@ -7,7 +7,7 @@ import ast
 
 import pytest
 
-from kedit.editors import editor_names
+from kedit.editors import editor_names, load_editor
 from kedit.gate.cases import tiny_models
 from kedit.gate.expectations import read_expectations
 from kedit.gate.run import suite_folder
@@ -77,6 +77,14 @@ def test_every_threshold_has_unit_source_and_margin(thresholds):
         assert entry.unit
         assert entry.source
         assert entry.margin >= 0
+
+
+def test_the_sides_of_thresholds_are_editors_and_every_reference_is_one(thresholds):
+    named = {name for entry in thresholds.entries for name in entry.good + entry.bad}
+    for name in named:
+        load_editor(name)
+    files = {path.stem for path in (suite_folder() / "references").glob("[!_]*.py")}
+    assert files == {name.split(":")[0].rpartition(".")[2] for name in named - set(editor_names())}
 
 
 @pytest.mark.parametrize("name", editor_names())

@@ -9,49 +9,12 @@ from kedit.gate.run import suite_folder
 
 BAD_EDITORS = '''
 import random
-from dataclasses import replace
 
 import torch
 
 from kedit.editors import Tags, load_editor
-from kedit.facts import Fact, Prompt, check_facts
-from kedit.updates import LowRank, Replaced, Update
-
-
-class DoNothing:
-    """Accepts everything and changes nothing."""
-
-    name, tags = "do-nothing", Tags(batch=True, sequential=True, writes_weights=True)
-
-    def edit(self, model, facts, state=None):
-        check_facts(facts)
-        return Update(changes={}, base=model.fingerprint([]), facts=tuple(facts), editor=self.name), state
-
-
-class EarlyKey:
-    """MEMIT whose keys are read one token before the subject's last one; values and residuals are right."""
-
-    name, tags = "early-key", Tags(batch=True, writes_weights=True)
-
-    def edit(self, model, facts, state=None):
-        memit = load_editor("memit")
-        right, _ = memit.edit(model, facts)
-        early, _ = memit.edit(model, [shortened(model, fact) for fact in facts])
-        changes = {}
-        for layer, evidence in right.evidence.layers.items():
-            keys = early.evidence.layers[layer].keys.double()
-            system = evidence.penalty.double() + keys @ keys.T
-            changes[model.weight_name(layer)] = LowRank(evidence.residuals, torch.linalg.solve(system, keys))
-        return replace(right, changes=changes, evidence=None), state
-
-
-def shortened(model, fact):
-    """The fact with the last token of its subject moved out of the marked span."""
-    left, subject, rest = fact.prompt.left, fact.prompt.subject, fact.prompt.right
-    offsets = model.tokenizer(fact.prompt.text, return_offsets_mapping=True)["offset_mapping"]
-    cut = max(start for start, end in offsets if start < len(left) + len(subject) and end > len(left))
-    head = fact.prompt.text[len(left) : cut].rstrip()
-    return replace(fact, prompt=Prompt(left, head, fact.prompt.text[len(left) + len(head) :]))
+from kedit.facts import check_facts
+from kedit.updates import Replaced, Update
 
 
 class Noise:
@@ -181,24 +144,37 @@ class DependsOnTheBatch(Noise):
 def gate_run(run, pytester):
     pytester.makepyfile(elsewhere=BAD_EDITORS)
 
-    def start(editor: str, *args: str) -> list[str]:
-        result = run(suite_folder(), "--editor", f"elsewhere:{editor}", "--model", "tiny-gpt2", *args)
+    def start(editor: str, *args: str, module: str = "elsewhere") -> list[str]:
+        result = run(suite_folder(), "--editor", f"{module}:{editor}", "--model", "tiny-gpt2", *args)
         assert result.ret == 1
-        assert result.outlines[-1].startswith(f"elsewhere:{editor}: rejected by: ")
+        assert result.outlines[-1].startswith(f"{module}:{editor}: rejected by: ")
         return result.outlines
 
     return start
 
 
-def test_an_editor_that_does_nothing_is_rejected(gate_run):
-    lines = gate_run("DoNothing", "-k", "single or undo or distinct_batch")
+@pytest.fixture
+def reference(pytester):
+    """Copies a file of the references to where the user's own editor would stand."""
+
+    def copy(name: str) -> None:
+        text = (suite_folder() / "references" / f"{name}.py").read_text(encoding="utf-8")
+        pytester.makepyfile(**{name: text})
+
+    return copy
+
+
+def test_an_editor_that_does_nothing_is_rejected(gate_run, reference):
+    reference("changes_nothing")
+    lines = gate_run("ChangesNothing", "-k", "single or undo or distinct_batch", module="changes_nothing")
     assert "rejected by: contract.exact-undo, efficacy.distinct-batch, efficacy.single" in lines[-1]
     assert any("contract.exact-undo: unchanged is 1" in line for line in lines)
     assert any("efficacy.single: exact_match is 0" in line for line in lines)
 
 
-def test_memit_with_keys_one_token_early_is_rejected(gate_run):
-    lines = gate_run("EarlyKey", "-k", "distinct_batch")
+def test_memit_with_keys_one_token_early_is_rejected(gate_run, reference):
+    reference("early_key")
+    lines = gate_run("EarlyKey", "-k", "distinct_batch", module="early_key")
     assert "rejected by: efficacy.distinct-batch" in lines[-1]
     assert any("efficacy.distinct-batch: exact_match is" in line for line in lines)
 

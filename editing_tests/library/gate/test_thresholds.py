@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an entry of the thresholds file must say about its sides."""
+
+from __future__ import annotations
+
+import pytest
+
+from kedit.gate.run import suite_folder
+from kedit.gate.thresholds import Thresholds
+
+SIDES = 'basis = "sides"\ngood = ["memit-merge"]\nbad = ["memit"]'
+
+
+@pytest.fixture
+def entry_with(tmp_path):
+    def read(fields: str):
+        path = tmp_path / "thresholds.toml"
+        path.write_text(
+            '[[threshold]]\nproperty = "efficacy.single"\nmetric = "ES"\nvalue = 0.8\ndirection = "min"\n'
+            f'unit = "share of facts"\nsource = "a paper"\nmargin = 0.1\n{fields}\n'
+        )
+        (entry,) = Thresholds.read(path).entries
+        return entry
+
+    return read
+
+
+def test_sides_are_read(entry_with):
+    entry = entry_with(SIDES)
+    assert (entry.basis, entry.good, entry.bad) == ("sides", ("memit-merge",), ("memit",))
+    assert entry_with('basis = "rounding"').good == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ("", "field 'basis' is missing"),
+        ('basis = "taste"', "basis must be one of exact, rounding, sides, not 'taste'"),
+        ('basis = "sides"\ngood = ["memit-merge"]', "field 'bad' is missing; name the editors"),
+        ('basis = "sides"\ngood = []\nbad = ["memit"]', "field 'good' is missing; name the editors"),
+        ('basis = "rounding"\ngood = ["memit-merge"]', "field 'good' needs the basis 'sides', not 'rounding'"),
+        ('basis = "exact"', "'margin' of an exact requirement must be 0, not 0.1"),
+        (SIDES.replace('["memit"]', '["memit", "memit"]'), "field 'bad' must list each editor once"),
+        (SIDES.replace('["memit"]', "[1]"), "field 'bad' must list each editor once, by its name"),
+        (SIDES.replace('["memit"]', '"memit"'), "field 'bad' must be a list"),
+        (SIDES.replace('["memit"]', '["memit-merge"]'), "memit-merge stands on both sides"),
+    ],
+)
+def test_wrong_sides_are_refused(entry_with, fields, words):
+    with pytest.raises(pytest.UsageError, match=r"thresholds\.toml: threshold 1: ") as caught:
+        entry_with(fields)
+    assert words in str(caught.value)
+
+
+def test_a_users_file_need_not_name_sides(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text('[[threshold]]\nproperty = "efficacy.single"\nmetric = "ES"\nvalue = 1.0\n')
+    suite = Thresholds.read(suite_folder() / "thresholds.toml")
+    assert suite.tightened(path).find("efficacy.single", "ES", "m", {}).value == 1.0
