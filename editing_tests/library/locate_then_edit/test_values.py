@@ -13,6 +13,7 @@ from torch import Tensor
 from editing_tests.library.random_models import FAMILIES, random_model
 from kedit.facts import Fact, Prompt
 from kedit.locate_then_edit.groups import equal_keys, members
+from kedit.locate_then_edit.value_loss import loss_chunks
 from kedit.locate_then_edit.values import ValueConfig, optimise_values
 from kedit.models import LanguageModel
 
@@ -184,6 +185,16 @@ def test_a_group_may_start_at_the_mean_of_what_its_facts_find_alone() -> None:
     torch.testing.assert_close(mean.delta, alone.delta, rtol=1e-4, atol=1e-6)
 
 
+def test_the_mean_is_that_of_all_facts_of_the_group() -> None:
+    model = random_model("gpt2")
+    config = dataclasses.replace(CONFIG, start="mean", kl=0.0, weight_decay=0.0, clamp=1e6, steps=3, keep="last")
+    with model.frozen():
+        one, other = (
+            optimise_values(model, facts, [0, 0], 1, CONTEXTS, config).delta for facts in (FACTS[:2], FACTS[1::-1])
+        )
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
 def test_the_divergence_is_taken_after_the_words_by_default() -> None:
     assert ValueConfig().kl_position == "after"
     model = random_model("gpt2")
@@ -194,3 +205,19 @@ def test_the_divergence_is_taken_after_the_words_by_default() -> None:
             model, FACTS[:1], [0], 1, CONTEXTS, dataclasses.replace(strong, kl_position="subject")
         )
     assert not torch.allclose(after.delta, subject.delta)
+
+
+def test_rows_of_groups_that_left_do_not_run() -> None:
+    model = random_model("gpt2")
+    with model.frozen():
+        work, _ = loss_chunks(model, FACTS, [[0], [1], [2], [3]], 1, CONTEXTS, divergence="after", chunk_tokens=10_000)
+        (chunk,) = work
+        delta = torch.randn(4, model.d, generator=torch.Generator().manual_seed(0))
+        part = chunk.keep(torch.tensor([False, True, False, False]))
+        assert part is not None
+        assert set(part.row_group.tolist()) == {1}
+        assert len(part.replay.hidden) == len(CONTEXTS) + 1
+        whole = chunk.losses(model, delta, 0.5)
+        torch.testing.assert_close(part.losses(model, delta, 0.5)[1], whole[1], rtol=1e-4, atol=1e-5)
+        assert chunk.keep(torch.ones(4, dtype=torch.bool)) is chunk
+        assert chunk.keep(torch.zeros(4, dtype=torch.bool)) is None
