@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
+from kedit.worlds.entries import Entry, Subject
 from kedit.worlds.sampling import Sampler
-from kedit.worlds.world import Entry, Subject, World, WorldError
+from kedit.worlds.world import World, WorldError
 
 __all__ = ["Entry", "Sampler", "Subject", "World", "WorldError"]

@@ -113,7 +113,9 @@ def training_batches(
     rng = random.Random(f"kedit training {seed}")
     count = steps * batch_size
     shapes = [2 if rng.random() < _PAIRED else 1 for _ in range(count)]
-    encoded = iter(encode_documents(tokenizer, [draw_document(world, rng) for _ in range(sum(shapes))]))
+    encoded = iter(
+        encode_documents(tokenizer, [draw_document(world.subjects, world.entries, rng) for _ in range(sum(shapes))])
+    )
     bos, eos = [tokenizer.bos_token_id], [tokenizer.eos_token_id]
     examples = []
     for shape in shapes:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from kedit.worlds.entries import Entry
 from kedit.worlds.examples import Example, encode_documents, join, pad
 from kedit.worlds.sentences import TEMPLATES, say
-from kedit.worlds.world import Entry, World
+from kedit.worlds.world import World
 
 _BATCH = 256
 

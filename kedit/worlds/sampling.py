@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kedit.facts import Fact
-from kedit.worlds.world import Subject, World, WorldError
+from kedit.worlds.entries import Subject
+from kedit.worlds.world import World, WorldError
 
 
 @dataclass(frozen=True, slots=True)

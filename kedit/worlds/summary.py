@@ -6,12 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kedit.worlds.entries import Entry, Subject
 from kedit.worlds.relations import CATEGORIES
-
-if TYPE_CHECKING:
-    from kedit.worlds.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +35,14 @@ class Statistics:
     rows: tuple[CategoryRow, ...]
 
 
-def measure(world: World) -> Statistics:
+def measure(subjects: Sequence[Subject], entries: Sequence[Entry]) -> Statistics:
     """Count a world."""
-    per_subject = Counter(entry.subject.name for entry in world.entries)
-    rows = [_row(world, category, (category,)) for category in CATEGORIES]
-    total = _row(world, "All", CATEGORIES)
+    per_subject = Counter(entry.subject.name for entry in entries)
+    rows = [_row(subjects, entries, category, (category,)) for category in CATEGORIES]
+    total = _row(subjects, entries, "All", CATEGORIES)
     return Statistics(
-        records=len(world.entries),
-        subjects=len(world.subjects),
+        records=len(entries),
+        subjects=len(subjects),
         relations=total.relations,
         most_per_subject=max(per_subject.values()),
         fewest_per_subject=min(per_subject.values()),
@@ -54,11 +51,11 @@ def measure(world: World) -> Statistics:
     )
 
 
-def _row(world: World, label: str, categories: Sequence[str]) -> CategoryRow:
-    subjects = sum(subject.category in categories for subject in world.subjects)
-    entries = [entry for entry in world.entries if entry.subject.category in categories]
-    names = {entry.relation.name for entry in entries}
-    return CategoryRow(label, subjects, len(names), len(entries), len(entries) / subjects)
+def _row(subjects: Sequence[Subject], entries: Sequence[Entry], label: str, categories: Sequence[str]) -> CategoryRow:
+    counted = sum(subject.category in categories for subject in subjects)
+    own = [entry for entry in entries if entry.subject.category in categories]
+    names = {entry.relation.name for entry in own}
+    return CategoryRow(label, counted, len(names), len(own), len(own) / counted)
 
 
 def tables(statistics: Statistics) -> str:

@@ -87,7 +87,7 @@ def train(
     family = FAMILIES[recipe.family]
     world = World.generate(recipe.world_seed)
     # The tokenizer belongs to the world: models of different seeds share it.
-    tokenizer = family.tokenize(vocabulary_texts(world, _TOKENIZER_TEXTS, seed=0))
+    tokenizer = family.tokenize(vocabulary_texts(world.subjects, world.corpus(_TOKENIZER_TEXTS, seed=0)))
     model = build(family, tokenizer, recipe.seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=0.0, fused=True

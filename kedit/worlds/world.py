@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kedit.facts import Fact, Prompt
+from kedit.facts import Fact
 from kedit.worlds import sentences
+from kedit.worlds.entries import Entry, Subject
 from kedit.worlds.names import description, person_names, thing_names
 from kedit.worlds.relations import CATEGORIES, Relation, relation, relations, relations_of
 from kedit.worlds.summary import Statistics, measure
@@ -35,41 +36,6 @@ _CLASSES = {
 
 class WorldError(ValueError):
     """A world that cannot be made, read or sampled as asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """An entity with facts; its number is its place in `World.subjects`."""
-
-    number: int
-    category: str
-    name: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One true fact of the world and the counterfactual object it is edited to."""
-
-    subject: Subject
-    relation: Relation
-    true: str
-    new: str
-    paraphrases: tuple[str, ...]
-    neighborhood: tuple[str, ...]
-
-    @property
-    def fact(self) -> Fact:
-        """The edit request: template 0, no text before the subject."""
-        return Fact(
-            prompt=Prompt.from_template(self.relation.templates[0], self.subject.name),
-            target=self.new,
-            true=self.true,
-            relation=self.relation.name,
-            paraphrases=self.paraphrases,
-            neighborhood=self.neighborhood,
-            id=f"{self.subject.number}/{self.relation.name}",
-        )
 
 
 @dataclass(frozen=True)
@@ -138,12 +104,12 @@ class World:
 
     def statistics(self) -> Statistics:
         """Counts in the form of S2RKE's tables 1 and 2."""
-        return measure(self)
+        return measure(self.subjects, self.entries)
 
     def corpus(self, n: int, seed: int) -> list[str]:
         """`n` texts of one or two true sentences, said in the ways used in training."""
         rng = random.Random(f"kedit corpus {seed}")
-        return [" ".join(s.text for s in draw_document(self, rng)) for _ in range(n)]
+        return [" ".join(s.text for s in draw_document(self.subjects, self.entries, rng)) for _ in range(n)]
 
     def held_out(self, n: int, seed: int) -> list[str]:
         """`n` texts of one true sentence each, said in ways that training and corpus never use for that fact."""
