@@ -19,7 +19,7 @@ from kedit.locate_then_edit.contexts import BARE
 from kedit.models.activations import chunks
 from kedit.models.language_model import LanguageModel
 from kedit.models.recording import record
-from kedit.models.replay import Places, Replay
+from kedit.models.replay import Replay
 from kedit.models.tokens import Row, Text, encode
 
 __all__ = ["KLPosition", "LossChunk", "loss_chunks"]
@@ -47,18 +47,15 @@ class LossChunk:
     kl_line: Tensor
     kl_column: Tensor
     kl_reference: Tensor | None = None
-    places: Places | None = None
 
     def losses(self, model: LanguageModel, delta: Tensor, kl: float) -> Tensor:
         """Loss of each group without weight decay, `(G,)` float32; `delta` is `(G, d)` float32."""
         shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
         shift[:, 0] = delta[self.row_group]
         hidden = (self.replay.hidden.float() + shift).to(self.replay.hidden.dtype)
-        if self.places is None:
-            lines, columns = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
-            self.places = self.replay.places(lines, columns)
-        out = self.replay.read(model, hidden, self.places)
-        log_probs = torch.log_softmax(model.head(model.final_norm(out)).float(), -1)
+        out = self.replay.forward(model, hidden)
+        line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
+        log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
         n = len(self.nll_line)
         nll = -log_probs[:n].gather(1, self.label[:, None])[:, 0] * self.weight
         total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)

@@ -8,46 +8,35 @@ attention keys and values of the earlier tokens; every later pass computes the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kedit.models.activations import Enough, hidden_of
+from kedit.models.activations import hidden_of
 from kedit.models.language_model import LanguageModel
 
-__all__ = ["CACHE_NAMES", "KeysValues", "Places", "Replay"]
+__all__ = ["CACHE_NAMES", "KeysValues", "Replay"]
 
-# With fewer tokens a second call of the last block costs more than it saves.
-MANY_TOKENS = 256
 # Attention keys and values `(B, H, T, h)`.
 KeysValues = tuple[Tensor, Tensor]
-Update = Callable[[Tensor, Tensor, int], KeysValues]
 
 # How families call the cache among the arguments of a block; both spellings are in use.
 CACHE_NAMES = ("past_key_values", "layer_past")
 
 
-class _Cache:
-    """What a block takes for its cache: told the new keys and values, `update` answers with those to attend to."""
+class _FrozenPrefix:
+    """A cache that puts the recorded keys and values before the new ones and remembers nothing."""
 
-    def __init__(self, update: Update) -> None:
-        self._update = update
+    def __init__(self, prefix: Mapping[int, KeysValues]) -> None:
+        self._prefix = prefix
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_args: Any, **_kwargs: Any) -> KeysValues:
-        return self._update(keys, values, layer)
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Tokens to read: `line` and `column`, `(n,)`, and each as a row of one token for the last block, if that pays."""
-
-    line: Tensor
-    column: Tensor
-    alone: Replay | None
+        before_keys, before_values = self._prefix[layer]
+        return torch.cat([before_keys, keys], 2), torch.cat([before_values, values], 2)
 
 
 @dataclass(frozen=True)
@@ -85,69 +74,18 @@ class Replay:
 
     def forward(self, model: LanguageModel, hidden: Tensor) -> Tensor:
         """Output `(B, S, d)` of the last block, before the final norm, from `hidden` `(B, S, d)` after `layer`."""
-        return self._blocks(model, hidden, model.n_blocks)
-
-    def places(self, line: Tensor, column: Tensor) -> Places:
-        """The tokens at `line` and `column`, both `(n,)`, for `read`."""
-        last = max(self.prefix, default=self.layer)
-        if self.layer == last or self.hidden.shape[:2].numel() < MANY_TOKENS:
-            return Places(line, column, None)
-        keys, values = self.prefix[last]
-        alone = replace(
-            self,
-            hidden=self.hidden[line, column][:, None],
-            positions=self.positions[line, column][:, None],
-            mask=self.mask[line, :, column][:, :, None],
-            rotary=None if self.rotary is None else tuple(part[line, column][:, None] for part in self.rotary),
-            prefix={last: (keys[line], values[line])},
-        )
-        return Places(line, column, alone)
-
-    def read(self, model: LanguageModel, hidden: Tensor, places: Places) -> Tensor:
-        """What `forward` gives at some tokens, `(n, d)`.
-
-        In the last block all tokens give keys and values, but only those that are read run through the rest.
-        """
-        if places.alone is None:
-            return self.forward(model, hidden)[places.line, places.column]
-        last = model.n_blocks - 1
-        hidden = self._blocks(model, hidden, last)
-        seen: list[KeysValues] = []
-
-        def catch(keys: Tensor, values: Tensor, _layer: int) -> KeysValues:
-            seen.append((keys, values))
-            raise Enough
-
-        with suppress(Enough):
-            self._block(model, last, hidden, catch)
-        ((keys, values),) = seen
-        alone, line = places.alone, places.line
-
-        def answer(_keys: Tensor, _values: Tensor, layer: int) -> KeysValues:
-            return alone._behind_prefix(keys[line], values[line], layer)
-
-        return alone._block(model, last, hidden[line, places.column][:, None], answer)[:, 0]
-
-    def _blocks(self, model: LanguageModel, hidden: Tensor, end: int) -> Tensor:
-        with _plain_attention(model):
-            for i in range(self.layer + 1, end):
-                hidden = self._block(model, i, hidden, self._behind_prefix)
-        return hidden
-
-    def _block(self, model: LanguageModel, layer: int, hidden: Tensor, update: Update) -> Tensor:
         given = {
             "attention_mask": self.mask,
             "position_ids": self.positions,
             "position_embeddings": self.rotary,
             "use_cache": False,
-            **dict.fromkeys(CACHE_NAMES, _Cache(update)),
+            **dict.fromkeys(CACHE_NAMES, _FrozenPrefix(self.prefix)),
         }
-        arguments = {name: given.get(name, value) for name, value in self.flags[layer].items()}
-        return hidden_of(model.blocks[layer](hidden, **arguments))
-
-    def _behind_prefix(self, keys: Tensor, values: Tensor, layer: int) -> KeysValues:
-        before_keys, before_values = self.prefix[layer]
-        return torch.cat([before_keys, keys], 2), torch.cat([before_values, values], 2)
+        with _plain_attention(model):
+            for i in range(self.layer + 1, model.n_blocks):
+                arguments = {name: given.get(name, value) for name, value in self.flags[i].items()}
+                hidden = hidden_of(model.blocks[i](hidden, **arguments))
+        return hidden
 
 
 @contextmanager

@@ -59,11 +59,10 @@ def test_reading_in_a_padded_batch_equals_reading_alone(family: str, side: Side)
 
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(deadline=None, max_examples=8)
-@given(st.integers(0, 2**31), st.sampled_from([3, 40]), st.integers(0, BLOCKS - 1), st.sampled_from(["left", "right"]))
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(0, BLOCKS - 1), st.sampled_from(["left", "right"]))
 def test_replay_equals_the_whole_model_with_the_state_overwritten(
     family: str, seed: int, n: int, layer: int, side: Side
 ) -> None:
-    # Forty rows are enough tokens for the short way through the last block.
     model = random_model(family)
     rows = random_rows(seed, n, model.head_size)
     starts = [row.subject_last or 0 for row in rows]
@@ -73,9 +72,6 @@ def test_replay_equals_the_whole_model_with_the_state_overwritten(
         hidden = replay.hidden.clone()
         hidden[:, 0] = new
         short = model.final_norm(replay.forward(model, hidden))
-        lines = torch.arange(n).flip(0)
-        columns = torch.tensor([len(row.ids) - 1 - start for row, start in zip(rows, starts, strict=True)]).flip(0)
-        ends = model.final_norm(replay.read(model, hidden, replay.places(lines, columns)))
         batch = collate(rows, side=side)
         with overwriting(model, Site("block", layer), batch, starts, new):
             whole = run(model, batch, use_cache=False).last_hidden_state
@@ -83,7 +79,6 @@ def test_replay_equals_the_whole_model_with_the_state_overwritten(
         first, length = int(batch.first[i]), len(row.ids)
         expected = whole[i, first + starts[i] : first + length]
         torch.testing.assert_close(short[i, : length - starts[i]], expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(ends[n - 1 - i], expected[-1], rtol=1e-4, atol=1e-5)
 
 
 def rows_behind_contexts(seed: int, n: int, vocabulary: int) -> list[Row]:
