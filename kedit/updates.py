@@ -12,8 +12,20 @@ from torch import Tensor
 
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel, ModelError
+from kedit.models.memories import Memory
 
-__all__ = ["Change", "Evidence", "LayerEvidence", "LowRank", "Rebuilt", "Replaced", "Snapshot", "Update", "UpdateError"]
+__all__ = [
+    "Change",
+    "Evidence",
+    "LayerEvidence",
+    "LowRank",
+    "Rebuilt",
+    "Replaced",
+    "Snapshot",
+    "Update",
+    "UpdateError",
+    "base_of",
+]
 
 
 class UpdateError(ValueError):
@@ -89,15 +101,27 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The stored tensors of the changed parameters as they were before an update."""
+    """The stored tensors of the changed parameters, and the memory, as they were before an update."""
 
     weights: Mapping[str, Tensor]
+    memory: Memory | None = None
 
     def restore(self, model: LanguageModel) -> None:
         """Write the snapshot back, bit for bit."""
         with torch.no_grad():
             for name, stored in self.weights.items():
                 model.parameter(name).copy_(stored)
+        if model.memory is not self.memory:
+            model.attach(self.memory)
+
+
+def base_of(model: LanguageModel, changes: Mapping[str, Change], memory: Memory | None = None) -> str:
+    """What an update with these changes is made for: the fingerprint of exactly these parameters; with a memory, of all
+    parameters and the memory they stand beside; if every change is `Rebuilt`, the origin of the model, because the
+    weights it finds do not matter."""
+    if memory is not None:
+        return model.fingerprint()
+    return model.origin if {type(change) for change in changes.values()} == {Rebuilt} else model.fingerprint(changes)
 
 
 @dataclass(frozen=True)
@@ -106,13 +130,14 @@ class Update:
 
     Attributes:
         changes: parameter name -> change, in math orientation.
-        base: fingerprint of exactly these parameters of the model it was made for; for an update that is `Rebuilt`
-            throughout, the origin of the model, because the weights it finds do not matter.
+        base: what it was made for, as `base_of` says.
         facts: the facts it edits.
         editor: name of the editor.
         config: the editor's settings, as plain data.
         seed: the seed of everything random in it.
         evidence: keys, residuals and groups, for editors with the tag `keyed`.
+        memory: what takes the place of the model's memory; None leaves that alone.
+        notes: what the method found out on its way (ranks, energies, counts), by name, as plain data.
     """
 
     changes: Mapping[str, Change]
@@ -122,6 +147,8 @@ class Update:
     config: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     evidence: Evidence | None = None
+    memory: Memory | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, model: LanguageModel) -> Snapshot:
         """Change the model; returns what `Snapshot.restore` needs to take it back bit for bit.
@@ -136,17 +163,19 @@ class Update:
             parameters = {name: model.parameter(name) for name in self.changes}
         except ModelError as error:
             raise UpdateError(f"the update does not fit: {error}") from error
-        kinds = {type(change) for change in self.changes.values()}
-        if self.base != (model.origin if kinds == {Rebuilt} else model.fingerprint(self.changes)):
+        if self.base != base_of(model, self.changes, self.memory):
             raise UpdateError(
                 f"the update was made for other weights than those {model.name} has now "
-                f"({', '.join(sorted(self.changes))}); restore its snapshot or compute the edit again"
+                f"({', '.join(sorted(self.changes)) or 'all, and its memory'}); restore its snapshot or compute the "
+                "edit again"
             )
         fresh = {name: self._stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
-        snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh})
+        snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh}, model.memory)
         with torch.no_grad():
             for name, weight in fresh.items():
                 parameters[name].copy_(weight)
+        if self.memory is not None:
+            model.attach(self.memory)
         return snapshot
 
     @staticmethod

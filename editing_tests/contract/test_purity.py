@@ -58,7 +58,8 @@ def test_deterministic(gate: Gate) -> None:
         model = gate.base.copy()
         update, _ = gate.editor.edit(model, facts)
         update.apply(model)
-        outcomes.append({name: digest(p) for name, p in model.module.named_parameters()})
+        found = {name: digest(p) for name, p in model.module.named_parameters()}
+        outcomes.append(found | {"the memory": digest(model.memory.tensors if model.memory else None)})
         torch.rand(number + 3)
         random.random()
         np.random.random()

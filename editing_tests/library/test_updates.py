@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import pytest
 import torch
+from torch import Tensor
 
 from editing_tests.library.random_models import random_model
 from kedit.models import LanguageModel
+from kedit.models.activations import Site, hooked
 from kedit.updates import LowRank, Rebuilt, Replaced, Update, UpdateError
 
 
@@ -92,3 +97,46 @@ def test_an_update_without_changes_changes_nothing() -> None:
     before = model.fingerprint()
     Update({}, model.fingerprint([])).apply(model)
     assert model.fingerprint() == before
+
+
+@dataclass(frozen=True)
+class Push:
+    """A memory that moves the output of block 1."""
+
+    by: Tensor
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {"by": self.by}
+
+    def attach(self, model: LanguageModel) -> Callable[[], None]:
+        hook = hooked(model, Site("block", 1), lambda hidden: hidden + self.by)
+        hook.__enter__()
+        return lambda: hook.__exit__(None, None, None)
+
+
+def logits(model: LanguageModel) -> Tensor:
+    with torch.no_grad():
+        return model.module(torch.tensor([[5, 6, 7]])).logits
+
+
+def test_a_memory_is_installed_replaced_copied_and_taken_out() -> None:
+    model = random_model("gpt2")
+    untouched, fingerprint = logits(model), model.fingerprint()
+    outcomes, prints, snapshots = [], [], []
+    for size in (1.0, 2.0):
+        update = Update({}, model.fingerprint(), memory=Push(torch.full((model.d,), size)))
+        snapshots.append(update.apply(model))
+        outcomes.append(logits(model))
+        prints.append(model.fingerprint())
+    assert len({fingerprint, *prints}) == 3
+    twin = model.copy()
+    snapshots[1].restore(model)
+    assert torch.equal(logits(model), outcomes[0])
+    assert torch.equal(logits(twin), outcomes[1])  # a copy keeps its own
+    with pytest.raises(UpdateError, match="its memory"):
+        update.apply(twin)
+    snapshots[0].restore(model)
+    assert torch.equal(logits(model), untouched)
+    assert model.fingerprint() == fingerprint
+    assert not any(module._forward_hooks for module in model.module.modules())

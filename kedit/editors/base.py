@@ -25,11 +25,12 @@ class Tags:
     Attributes:
         batch: edits many facts in one call.
         sequential: may be called again on the model that its earlier updates changed.
-        writes_weights: its update changes parameters (rather than adding a memory).
+        writes_weights: its update changes parameters (rather than attaching a memory).
         keyed: its updates carry `Update.evidence` (keys and residuals per layer).
         grouped: facts with equal keys share one value; `Evidence.groups` says which.
         history: its state sums over all earlier calls, and every update rebuilds from the base.
         needs_statistics: it needs second moments of keys (a corpus).
+        needs_training: it needs weights of its own that were trained for the model.
     """
 
     batch: bool = False
@@ -39,6 +40,7 @@ class Tags:
     grouped: bool = False
     history: bool = False
     needs_statistics: bool = False
+    needs_training: bool = False
 
 
 @runtime_checkable

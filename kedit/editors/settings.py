@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 from kedit.editors.base import EditorError
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
-from kedit.updates import Change, Evidence, Rebuilt, Update
+from kedit.models.memories import Memory
+from kedit.updates import Change, Evidence, Update, base_of
 
 __all__ = ["build", "check", "recorded", "resolve"]
 
@@ -125,15 +126,19 @@ def recorded(
     changes: Mapping[str, Change],
     setting: Any,
     evidence: Evidence | None = None,
+    *,
+    memory: Memory | None = None,
+    notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Update:
     """The update of one call, with the base it was made for and the settings it was made with."""
-    rebuilt = {type(change) for change in changes.values()} == {Rebuilt}
     return Update(
         changes=changes,
-        base=model.origin if rebuilt else model.fingerprint(changes),
+        base=base_of(model, changes, memory),
         facts=tuple(facts),
         editor=name,
         config=dataclasses.asdict(setting),
-        seed=setting.contexts.seed if hasattr(setting, "contexts") else 0,
+        seed=setting.contexts.seed if hasattr(setting, "contexts") else getattr(setting, "seed", 0),
         evidence=evidence,
+        memory=memory,
+        notes=notes,
     )

@@ -100,7 +100,8 @@ class Trace:
         after_each: exact match of every fact right after its own edit.
         after_all: exact match of every fact after the last edit.
         neighbors: NS over all facts after the last edit.
-        changes: edits made so far -> name of the weight -> its change relative to the unedited one.
+        changes: edits made so far -> name of the weight -> its change relative to the unedited one; a memory counts
+            with the numbers it holds, relative to those of the model.
     """
 
     after_each: tuple[bool, ...]
@@ -129,7 +130,7 @@ def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpo
         touched |= set(update.changes)
         after_each.append(_standing(model, fact).exact)
         if count in checkpoints:
-            changes[count] = relative_changes(model, base, touched)
+            changes[count] = relative_changes(model, base, touched) | relative_memory(model)
     final = evaluate(model, facts, paraphrases=False)
     return Trace(tuple(after_each), tuple(one.exact for one in final.facts), final.ns, changes)
 
@@ -138,6 +139,14 @@ def relative_changes(model: LanguageModel, base: LanguageModel, names: set[str])
     """Frobenius norm of the change of each named parameter over that of the unedited parameter."""
     now, before = dict(model.module.named_parameters()), dict(base.module.named_parameters())
     return {name: relative_change(now[name], before[name]) for name in sorted(names)}
+
+
+def relative_memory(model: LanguageModel) -> dict[str, float]:
+    """Numbers in the model's memory over numbers in its parameters; empty without a memory."""
+    if model.memory is None:
+        return {}
+    held = sum(tensor.numel() for tensor in model.memory.tensors.values())
+    return {"memory": held / sum(parameter.numel() for parameter in model.module.parameters())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,10 @@ BATCH_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place in the model: `key` is the input of the down-projection `(f,)`, `value` its output `(d,)`, `block` the
-    output of the whole block `(d,)`."""
+    """A place in the model: `key` is the input of the down-projection `(f,)`; `value` its output, `attention` that of the
+    attention and `block` that of the whole block, all `(d,)`."""
 
-    kind: Literal["key", "value", "block"]
+    kind: Literal["key", "value", "attention", "block"]
     layer: int
 
 
@@ -59,7 +59,11 @@ def with_hidden(output: Any, hidden: Tensor) -> Any:
 
 
 def _module(model: LanguageModel, site: Site) -> nn.Module:
-    return model.blocks[site.layer] if site.kind == "block" else model.down_projection(site.layer)
+    if site.kind == "block":
+        return model.blocks[site.layer]
+    if site.kind == "attention":
+        return model.blocks[site.layer].get_submodule(model.architecture.attention)
+    return model.down_projection(site.layer)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class Architecture:
         blocks: path of the list of transformer blocks.
         down: path of the MLP down-projection inside a block; it maps keys `(f,)` to values `(d,)`.
         norm: path of the final norm.
+        attention: path of the attention inside a block; it adds its output `(d,)` to the residual stream.
         rotary: path of the module that makes position embeddings for every block, or None.
 
     In every row the block adds the MLP's output to the residual stream unscaled, so a vector added to the MLP's
@@ -36,21 +37,27 @@ class Architecture:
     blocks: str
     down: str
     norm: str
+    attention: str
     rotary: str | None = None
 
 
 def _llama_like(family: str) -> Architecture:
-    return Architecture(family, "model.layers", "mlp.down_proj", "model.norm", "model.rotary_emb")
+    return Architecture(family, "model.layers", "mlp.down_proj", "model.norm", "self_attn", "model.rotary_emb")
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         row.family: row
         for row in (
-            Architecture("gpt2", "transformer.h", "mlp.c_proj", "transformer.ln_f"),
-            Architecture("gptj", "transformer.h", "mlp.fc_out", "transformer.ln_f"),
+            Architecture("gpt2", "transformer.h", "mlp.c_proj", "transformer.ln_f", "attn"),
+            Architecture("gptj", "transformer.h", "mlp.fc_out", "transformer.ln_f", "attn"),
             Architecture(
-                "gpt_neox", "gpt_neox.layers", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm", "gpt_neox.rotary_emb"
+                "gpt_neox",
+                "gpt_neox.layers",
+                "mlp.dense_4h_to_h",
+                "gpt_neox.final_layer_norm",
+                "attention",
+                "gpt_neox.rotary_emb",
             ),
             _llama_like("llama"),
             _llama_like("mistral"),

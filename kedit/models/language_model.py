@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kedit.models.architectures import Architecture, ModelError, architecture_of
+from kedit.models.memories import Memory
 
 # A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class LanguageModel:
         self.corpus = tuple(corpus)
         self._is_frozen = False
         self._derived: dict[Hashable, tuple[str, Any]] = {}
+        self._memory: Memory | None = None
+        self._detach: Callable[[], None] | None = None
         self.architecture: Architecture = architecture_of(str(module.config.model_type))
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(
@@ -111,12 +114,31 @@ class LanguageModel:
         return cls(module, tokenizer, name=path.name, corpus=corpus)
 
     def copy(self) -> LanguageModel:
-        """An independent copy of the weights as they are now, with the same origin and tokenizer."""
-        twin = LanguageModel(
-            copy.deepcopy(self.module), self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin
-        )
+        """An independent copy of weights and memory as they are now, with the same origin and tokenizer."""
+        memory = self.memory
+        self.attach(None)  # its hooks would be copied too, and nobody could take them out
+        try:
+            module = copy.deepcopy(self.module)
+        finally:
+            self.attach(memory)
+        twin = LanguageModel(module, self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin)
+        twin.attach(memory)
         twin._derived = self._derived
         return twin
+
+    @property
+    def memory(self) -> Memory | None:
+        """What answers beside the weights, or None."""
+        return self._memory
+
+    def attach(self, memory: Memory | None) -> None:
+        """Put `memory` in the place of the one that is there; None takes it away."""
+        if self._detach is not None:
+            self._detach()
+        self._memory, self._detach = None, None
+        if memory is not None:
+            self._detach = memory.attach(self)
+            self._memory = memory
 
     @property
     def device(self) -> torch.device:
@@ -196,16 +218,20 @@ class LanguageModel:
         return stored.detach().T if self.is_transposed(self.weight_name(layer)) else stored.detach()
 
     def fingerprint(self, names: Iterable[str] | None = None) -> str:
-        """Hash over names, dtypes, shapes and bytes of the given parameters (default: all).
+        """Hash over names, dtypes, shapes and bytes of the given parameters (default: all, and the memory).
 
         Raises:
             ModelError: a name is not a parameter.
         """
+        named: dict[str, Tensor] = dict(self.module.named_parameters())
+        held = {} if self._memory is None else self._memory.tensors
+        if names is not None:
+            named, held = {name: self.parameter(name) for name in names}, {}
         digest = hashlib.sha256()
-        for name in sorted(dict(self.module.named_parameters()) if names is None else names):
-            tensor = self.parameter(name).detach().contiguous().cpu()
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.view(torch.uint8).numpy().data)
+        for name, tensor in [*sorted(named.items()), *sorted(held.items())]:
+            stored = tensor.detach().contiguous().cpu()
+            digest.update(f"{name} {stored.dtype} {tuple(stored.shape)}".encode())
+            digest.update(stored.view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def parameter(self, name: str) -> nn.Parameter:
