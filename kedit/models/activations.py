@@ -34,8 +34,8 @@ BATCH_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place in the model: `key` is the input of the down-projection `(f,)`; `value` its output, `attention` that of the
-    attention and `block` that of the whole block, all `(d,)`."""
+    """A place in the model: `key` is the input of the down-projection, `(f,)`; `value` its output, `attention` that of
+    the attention and `block` that of the whole block, all `(d,)`."""
 
     kind: Literal["key", "value", "attention", "block"]
     layer: int
