@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from kedit.editors.ft_l import FtL
+from kedit.editors.fine_tuning import FtL
 
 
 class NoBall(FtL):

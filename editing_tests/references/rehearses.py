@@ -4,7 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
-from kedit.editors.ft_l import FtL
+from kedit.editors.fine_tuning import FtL
 
 
 class Rehearses(FtL):

@@ -8,20 +8,18 @@ the whole history, `Delta = S (lambda C + G)^{-1}` (eq. 9 to 13), laid on the we
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import check, recorded, resolve
-from kedit.facts import Fact, check_facts
-from kedit.locate_then_edit.contexts import ContextConfig
+from kedit.editors.memit import MemitSettings
+from kedit.editors.settings import Configured, recorded
+from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone
-from kedit.locate_then_edit.pipeline import LayerProblem, Session, Solution, open_session, spread, target_outputs
+from kedit.locate_then_edit.pipeline import LayerProblem, Residual, Session, Solution, open_session, rewrite
 from kedit.locate_then_edit.solvers import history
-from kedit.locate_then_edit.values import ValueConfig
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Rebuilt, Update
 
@@ -48,27 +46,17 @@ class D4SState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class D4SSettings:
-    """Settings of D4S.
+class D4SSettings(MemitSettings):
+    """Settings of D4S, and those of MEMIT.
 
     Attributes:
-        layers: edited blocks.
-        ridge: `lambda / f`.
         residual: `fixed` before the first layer (eq. 4), or `recomputed` at every layer as in MEMIT.
-        damping: multiple of `trace(C) / f` added to the diagonal of `C`.
-        value: the value optimisation.
-        contexts: the sampled prefixes.
     """
 
-    layers: tuple[int, ...]
-    ridge: float
-    residual: Literal["fixed", "recomputed"] = "fixed"
-    damping: float = 1e-4
-    value: ValueConfig = field(default_factory=ValueConfig)
-    contexts: ContextConfig = field(default_factory=ContextConfig)
+    residual: Residual = "fixed"
 
 
-class D4S:
+class D4S(Configured[D4SSettings]):
     """Sequence editing as one growing batch, in constant memory; settings as keyword arguments, see `D4SSettings`.
 
     Where text and published code part: both mean `W0 + Delta`, eq. 5 read literally would add the history again at
@@ -78,18 +66,13 @@ class D4S:
 
     name = "d4s"
     tags = Tags(batch=True, sequential=True, writes_weights=True, keyed=True, history=True, needs_statistics=True)
-
-    def __init__(self, **settings: Any) -> None:
-        """Raises EditorError for a setting that `D4SSettings` does not have or of another type."""
-        check(D4SSettings, settings, where=self.name)
-        self._given = settings
+    settings: type[D4SSettings] = D4SSettings
 
     def edit(
         self, model: LanguageModel, facts: Sequence[Fact], state: D4SState | None = None
     ) -> tuple[Update, D4SState]:
         """An update that rebuilds the edited weights from the base and all facts so far."""
-        check_facts(facts)
-        setting = resolve(D4SSettings, model, self._given, name=self.name)
+        setting = self.begin(model, facts)
         layers = model.check_layers(setting.layers)
         before = state or self._start(model, layers, setting)
         strength = setting.ridge * model.f
@@ -103,11 +86,16 @@ class D4S:
             delta = history(moment, cross[layer], gram[layer], strength)
             return Solution(Rebuilt(before.base[model.weight_name(layer)], delta.float()), strength * moment)
 
-        with model.frozen(), model.swapped(before.base):
-            groups = each_alone(model, facts)
-            targets = target_outputs(model, facts, groups, layers[-1], before.session, setting.value)
-            changes, evidence = spread(
-                model, facts, groups, targets, layers, before.session, solve, residual=setting.residual
+        with model.swapped(before.base):
+            changes, evidence = rewrite(
+                model,
+                facts,
+                each_alone(model, facts),
+                layers,
+                before.session,
+                setting.value,
+                solve,
+                residual=setting.residual,
             )
         update = recorded(self.name, model, facts, changes, setting, evidence)
         return update, D4SState(before.session, before.base, cross, gram, before.count + len(facts))

@@ -9,24 +9,15 @@ layer, its residual spread evenly over the layers, each solved by least squares 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from kedit.editors.base import Tags
-from kedit.editors.settings import check, recorded, resolve
-from kedit.facts import Fact, check_facts
-from kedit.locate_then_edit.contexts import ContextConfig
+from kedit.editors.settings import Configured, LayeredSettings, recorded
+from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone, equal_keys
-from kedit.locate_then_edit.pipeline import (
-    LayerProblem,
-    Session,
-    Solution,
-    open_session,
-    spread,
-    target_outputs,
-)
+from kedit.locate_then_edit.pipeline import LayerProblem, Session, Share, Solution, open_session, rewrite
 from kedit.locate_then_edit.solvers import ridge
-from kedit.locate_then_edit.values import ValueConfig
+from kedit.locate_then_edit.values import Place
 from kedit.models.language_model import LanguageModel
 from kedit.updates import LowRank, Update
 
@@ -34,25 +25,19 @@ __all__ = ["Memit", "MemitMerge", "MemitSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemitSettings:
-    """Settings of MEMIT and MEMIT-Merge.
+class MemitSettings(LayeredSettings):
+    """Settings of MEMIT and MEMIT-Merge, and those of `LayeredSettings`.
 
     Attributes:
-        layers: edited blocks.
         ridge: `lambda / f`; published 0.92 (GPT-J) and 3.1 (GPT-2 XL).
         damping: multiple of `trace(C) / f` added to the diagonal of `C`.
-        value: the value optimisation.
-        contexts: the sampled prefixes.
     """
 
-    layers: tuple[int, ...]
     ridge: float
     damping: float = 1e-4
-    value: ValueConfig = field(default_factory=ValueConfig)
-    contexts: ContextConfig = field(default_factory=ContextConfig)
 
 
-class Memit:
+class Memit(Configured[MemitSettings]):
     """Mass-editing memory in a transformer; settings as keyword arguments, see `MemitSettings`.
 
     Where text and published code part: the KL term, the decay and the stop of the value loss are in the code only and
@@ -61,11 +46,9 @@ class Memit:
 
     name = "memit"
     tags = Tags(batch=True, sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
-
-    def __init__(self, **settings: Any) -> None:
-        """Raises EditorError for a setting that `MemitSettings` does not have or of another type."""
-        check(MemitSettings, settings, where=self.name)
-        self._given = settings
+    settings: type[MemitSettings] = MemitSettings
+    places: tuple[Place, ...] = ("block",)
+    share: Share = "even"
 
     def groups(self, model: LanguageModel, facts: Sequence[Fact]) -> tuple[int, ...]:
         """Which facts share one value: none."""
@@ -73,8 +56,7 @@ class Memit:
 
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Session | None = None) -> tuple[Update, Session]:
         """One update for the whole batch; the state is the session's contexts and second moments."""
-        check_facts(facts)
-        setting = resolve(MemitSettings, model, self._given, name=self.name)
+        setting = self.begin(model, facts)
         layers = model.check_layers(setting.layers)
         session = state or open_session(model, layers, setting.contexts)
         strength = setting.ridge * model.f
@@ -84,12 +66,18 @@ class Memit:
             left, right = ridge(problem.keys, problem.residuals, moment.factor(setting.damping), strength)
             return Solution(LowRank(left, right), strength * moment.damped(setting.damping))
 
-        with model.frozen():
-            groups = self.groups(model, facts)
-            targets = target_outputs(model, facts, groups, layers[-1], session, setting.value)
-            changes, evidence = spread(model, facts, groups, targets, layers, session, solve)
-        update = recorded(self.name, model, facts, changes, setting, evidence)
-        return update, session
+        changes, evidence = rewrite(
+            model,
+            facts,
+            self.groups(model, facts),
+            layers,
+            session,
+            setting.value,
+            solve,
+            places=self.places,
+            share=self.share,
+        )
+        return recorded(self.name, model, facts, changes, setting, evidence), session
 
 
 class MemitMerge(Memit):

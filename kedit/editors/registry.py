@@ -7,20 +7,39 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from kedit.editors.base import Editor, EditorError, Tags
 
-__all__ = ["editor_names", "load_editor"]
+__all__ = ["BUILT_IN", "BuiltIn", "editor_names", "load_editor"]
 
-BUILT_IN: Mapping[str, str] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A built-in editor: where it is, who published it (`paper`, `year`), and what its update changes."""
+
+    path: str
+    paper: str
+    year: int
+    changes: str
+
+
+_MLP = "MLP down-projection"
+_MLPS = "MLP down-projections"
+BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
     {
-        "rome": "kedit.editors.rome:Rome",
-        "memit": "kedit.editors.memit:Memit",
-        "memit-merge": "kedit.editors.memit:MemitMerge",
-        "d4s": "kedit.editors.d4s:D4S",
-        "ft-l": "kedit.editors.ft_l:FtL",
+        "rome": BuiltIn("kedit.editors.rome:Rome", "Meng et al.", 2022, f"one {_MLP}, rank one"),
+        "r-rome": BuiltIn("kedit.editors.r_rome:RRome", "Gupta et al.", 2024, f"one {_MLP}, rank one"),
+        "memit": BuiltIn("kedit.editors.memit:Memit", "Meng et al.", 2023, f"several {_MLPS}"),
+        "memit-merge": BuiltIn("kedit.editors.memit:MemitMerge", "Dong et al.", 2025, f"several {_MLPS}"),
+        "pmet": BuiltIn("kedit.editors.pmet:Pmet", "Li et al.", 2024, f"several {_MLPS}"),
+        "d4s": BuiltIn("kedit.editors.d4s:D4S", "Huang et al.", 2024, f"several {_MLPS}, rebuilt from the base"),
+        "emmet": BuiltIn("kedit.editors.emmet:Emmet", "Gupta et al.", 2024, f"one {_MLP}"),
+        "ft": BuiltIn("kedit.editors.fine_tuning:Ft", "Zhu et al.", 2020, f"one {_MLP}"),
+        "ft-l": BuiltIn("kedit.editors.fine_tuning:FtL", "Zhu et al.", 2020, f"one {_MLP}, in a ball"),
+        "ft-m": BuiltIn("kedit.editors.fine_tuning:FtM", "Zhang et al.", 2024, f"one {_MLP}"),
     }
 )
 
@@ -42,7 +61,7 @@ def load_editor(name: str, config: Mapping[str, Any] | None = None) -> Editor:
     """
     given = dict(config or {})
     if name in BUILT_IN:
-        return _checked(_attribute(BUILT_IN[name])(**given), name)
+        return _checked(_attribute(BUILT_IN[name].path)(**given), name)
     if ":" not in name:
         close = difflib.get_close_matches(name, BUILT_IN, n=1)
         hint = f", did you mean {close[0]!r}?" if close else f"; built in are {', '.join(BUILT_IN)}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from kedit.editors.base import EditorError, Tags
-from kedit.editors.settings import check, recorded, resolve
-from kedit.facts import Fact, check_facts
+from kedit.editors.settings import Configured, recorded
+from kedit.facts import Fact
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.keys import SubjectReader
 from kedit.locate_then_edit.pipeline import Session, open_session
@@ -28,7 +28,7 @@ class RomeSettings:
 
     Attributes:
         layer: the edited block.
-        keys: `averaged` as in the paper, or `mixed` as in the published code.
+        keys: `averaged` over contexts as in the paper, `mixed` as in the published code, or those of the `bare` prompt.
         covariance: False takes the identity for `C`.
         damping: multiple of `trace(C) / f` added to the diagonal of `C`.
         value: the value optimisation.
@@ -36,14 +36,14 @@ class RomeSettings:
     """
 
     layer: int
-    keys: Literal["averaged", "mixed"] = "averaged"
+    keys: Literal["averaged", "mixed", "bare"] = "averaged"
     covariance: bool = True
     damping: float = 1e-4
     value: ValueConfig = field(default_factory=ValueConfig)
     contexts: ContextConfig = field(default_factory=ContextConfig)
 
 
-class Rome:
+class Rome(Configured[RomeSettings]):
     """Rank-one model editing; settings as keyword arguments, see `RomeSettings`.
 
     `Delta = (v* - W k*) (C^{-1} k*)^T / (k*^T C^{-1} k*)`, so that `(W + Delta) k* = v*`.
@@ -55,11 +55,7 @@ class Rome:
 
     name = "rome"
     tags = Tags(sequential=True, writes_weights=True, keyed=True, needs_statistics=True)
-
-    def __init__(self, **settings: Any) -> None:
-        """Raises EditorError for a setting that `RomeSettings` does not have or of another type."""
-        check(RomeSettings, settings, where=self.name)
-        self._given = settings
+    settings: type[RomeSettings] = RomeSettings
 
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Session | None = None) -> tuple[Update, Session]:
         """An update for one fact; the state is the session's contexts and second moments.
@@ -67,23 +63,24 @@ class Rome:
         Raises:
             EditorError: more than one fact.
         """
-        check_facts(facts)
+        setting = self.begin(model, facts)
         if len(facts) > 1:
-            raise EditorError(f"rome edits one fact a call and got {len(facts)}; call it once for each, in sequence")
-        setting = resolve(RomeSettings, model, self._given, name=self.name)
+            raise EditorError(
+                f"{self.name} edits one fact a call and got {len(facts)}; call it once for each, in sequence"
+            )
         (layer,) = model.check_layers([setting.layer])
         session = state or open_session(model, [layer], setting.contexts, covariance=setting.covariance)
         key, value = Site("key", layer), Site("value", layer)
         with model.frozen():
-            wanted = optimise_values(model, facts, (0,), layer, session.contexts, setting.value, base="value")
+            wanted = optimise_values(model, facts, (0,), layer, session.contexts, setting.value, places=("value",))
             reader = SubjectReader(model, facts, session.contexts, "flat")
             mean = reader.read(model, averaged=[key, value])
             bare = reader.read(model, bare=[key, value])
         target = wanted.base + wanted.delta
-        reached = mean if setting.keys == "averaged" else bare
+        asked, reached = (bare if setting.keys == "bare" else mean), (mean if setting.keys == "averaged" else bare)
         residual = target - reached[value]
         factor = session.moments[layer].factor(setting.damping) if setting.covariance else None
-        left, right = rank_one(residual[:, 0], mean[key][:, 0], reached[key][:, 0], factor)
+        left, right = rank_one(residual[:, 0], asked[key][:, 0], reached[key][:, 0], factor)
         changes = {model.weight_name(layer): LowRank(left, right)}
         evidence = Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,))
         update = recorded(self.name, model, facts, changes, setting, evidence)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of editors: frozen dataclasses, built from presets and from what the caller gives.
 
-A preset is chosen by what the model is (family, blocks, sizes), never by its name. What the caller gives wins, key by
-key, inside tables too.
+A preset is chosen by what the model is (family, blocks, sizes), never by its name, and says where its numbers come
+from. What the caller gives wins, key by key, inside tables too.
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ import difflib
 import tomllib
 import typing
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kedit.editors.base import EditorError
-from kedit.facts import Fact
+from kedit.facts import Fact, check_facts
+from kedit.locate_then_edit.contexts import ContextConfig
+from kedit.locate_then_edit.values import ValueConfig
 from kedit.models.language_model import LanguageModel
 from kedit.models.memories import Memory
 from kedit.updates import Change, Evidence, Update, base_of
 
-__all__ = ["build", "check", "recorded", "resolve"]
+__all__ = ["MATCH", "SOURCE", "Configured", "LayeredSettings", "build", "check", "presets", "recorded", "resolve"]
 
 T = TypeVar("T")
 MATCH = ("family", "blocks", "d", "f")
+SOURCE = "source"
 
 
 def check(cls: type[Any], given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -88,8 +92,8 @@ def resolve(cls: type[T], model: LanguageModel, given: Mapping[str, Any], *, nam
         EditorError: a setting without default stands neither in the preset nor in `given`.
     """
     signature = {"family": model.architecture.family, "blocks": model.n_blocks, "d": model.d, "f": model.f}
-    rows = (row for row in _presets(name) if all(row[key] == signature[key] for key in MATCH if key in row))
-    preset = {key: value for key, value in next(rows, {}).items() if key not in MATCH}
+    rows = (row for row in presets(name) if all(row[key] == signature[key] for key in MATCH if key in row))
+    preset = {key: value for key, value in next(rows, {}).items() if key not in (*MATCH, SOURCE)}
     merged = _overridden(preset, given)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     missing = [f.name for f in fields if f.name not in merged and f.default is f.default_factory is dataclasses.MISSING]
@@ -111,8 +115,51 @@ def _overridden(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return merged
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayeredSettings:
+    """Settings of every editor that spreads a value over layers.
+
+    Attributes:
+        layers: edited blocks.
+        value: the value optimisation.
+        contexts: the sampled prefixes.
+    """
+
+    layers: tuple[int, ...]
+    value: ValueConfig = field(default_factory=ValueConfig)
+    contexts: ContextConfig = field(default_factory=ContextConfig)
+
+
+class Configured(Generic[T]):
+    """What editors with settings share: they are given as keyword arguments and completed by the preset of the model.
+
+    Attributes:
+        name: the editor's name, and its preset's.
+        settings: the dataclass of its settings.
+    """
+
+    name: str
+    settings: type[T]
+
+    def __init__(self, **settings: Any) -> None:
+        """Raises EditorError for a setting that `settings` does not have or of another type."""
+        check(self.settings, settings, where=self.name)
+        self._given = settings
+
+    def begin(self, model: LanguageModel, facts: Sequence[Fact]) -> T:
+        """Check the batch and complete the settings for this kind of model.
+
+        Raises:
+            FactError: a fact cannot be edited as asked.
+            EditorError: a setting is missing.
+        """
+        check_facts(facts)
+        return resolve(self.settings, model, self._given, name=self.name)
+
+
 @cache
-def _presets(name: str) -> tuple[Mapping[str, Any], ...]:
+def presets(name: str) -> tuple[Mapping[str, Any], ...]:
+    """The rows of an editor's file of presets: what kind of model, the settings, and their source."""
     file = resources.files("kedit.editors") / "presets" / f"{name}.toml"
     if not file.is_file():
         return ()

@@ -7,6 +7,7 @@ happens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -17,13 +18,27 @@ from kedit.facts import Fact
 from kedit.files import cache_folder
 from kedit.locate_then_edit.contexts import ContextConfig, sample_contexts
 from kedit.locate_then_edit.keys import SubjectReader
-from kedit.locate_then_edit.values import ValueConfig, optimise_values
+from kedit.locate_then_edit.values import Place, ValueConfig, optimise_values
 from kedit.models.activations import Site
 from kedit.models.language_model import LanguageModel
 from kedit.statistics.second_moments import SecondMoment, second_moments
 from kedit.updates import Change, Evidence, LayerEvidence
 
-__all__ = ["Groups", "LayerProblem", "Session", "Solution", "open_session", "spread", "target_outputs"]
+__all__ = [
+    "Groups",
+    "LayerProblem",
+    "Residual",
+    "Session",
+    "Share",
+    "Solution",
+    "open_session",
+    "rewrite",
+    "spread",
+    "target_outputs",
+]
+
+Residual = Literal["recomputed", "fixed"]
+Share = Literal["even", "root"]
 
 Groups = Callable[[LanguageModel, Sequence[Fact]], tuple[int, ...]]
 
@@ -59,10 +74,34 @@ def target_outputs(
     layer: int,
     session: Session,
     config: ValueConfig,
+    *,
+    places: tuple[Place, ...] = ("block",),
 ) -> Tensor:
-    """`Z` `(d, n)` float64: the output of block `layer` wanted at each fact's subject; equal within a group."""
-    values = optimise_values(model, facts, groups, layer, session.contexts, config)
+    """`Z` `(d, n)` float64: the output of the last place in block `layer` wanted at each fact's subject; equal within a
+    group."""
+    values = optimise_values(model, facts, groups, layer, session.contexts, config, places=places)
     return (values.base + values.delta)[:, list(groups)]
+
+
+def rewrite(
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    groups: tuple[int, ...],
+    layers: Sequence[int],
+    session: Session,
+    config: ValueConfig,
+    solve: Solver,
+    *,
+    places: tuple[Place, ...] = ("block",),
+    residual: Residual = "recomputed",
+    share: Share = "even",
+) -> tuple[dict[str, Change], Evidence]:
+    """The whole way of a batch: the values wanted in the last layer, then what `spread` makes of them."""
+    with model.frozen():
+        targets = target_outputs(model, facts, groups, layers[-1], session, config, places=places)
+        return spread(
+            model, facts, groups, targets, layers, session, solve, residual=residual, place=places[-1], share=share
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +136,15 @@ def spread(
     session: Session,
     solve: Solver,
     *,
-    residual: Literal["recomputed", "fixed"] = "recomputed",
+    residual: Residual = "recomputed",
+    place: Place = "block",
+    share: Share = "even",
 ) -> tuple[dict[str, Change], Evidence]:
-    """Spread the residual `Z - H` evenly over the layers, lower layers first.
+    """Spread the residual `Z - H` over the layers, lower layers first.
 
-    The layer at position `i` gets `1 / (len(layers) - i)` of the residual at the last layer. It is `recomputed` on the
-    model with the lower layers' trial weights (MEMIT), or the one `fixed` before the first layer (D4S eq. 4). Keys are
-    read on the trial model either way.
+    The layer at position `i` gets `1 / (len(layers) - i)` of the residual at the last layer (`even`), or one over the
+    square root of that number (`root`, PMET). It is `recomputed` on the model with the lower layers' trial weights
+    (MEMIT), or the one `fixed` before the first layer (D4S eq. 4). Keys are read on the trial model either way.
 
     Args:
         model: the model, with `swapped` weights if the method works on others than the current ones.
@@ -114,9 +155,11 @@ def spread(
         session: contexts.
         solve: the method's solver.
         residual: see above.
+        place: what `Z` is wanted of in the last layer, and `H` read from.
+        share: see above.
     """
     reader = SubjectReader(model, facts, session.contexts, "groups")
-    output = Site("block", layers[-1])
+    output = Site(place, layers[-1])
     trial: dict[str, Tensor] = {}
     changes: dict[str, Change] = {}
     evidence: dict[int, LayerEvidence] = {}
@@ -127,10 +170,11 @@ def spread(
             found = reader.read(model, averaged=[key], bare=[output])
         gap = targets - found[output]
         fixed = gap if fixed is None else fixed
-        share = (gap if residual == "recomputed" else fixed) / (len(layers) - i)
-        solution = solve(LayerProblem(layer, found[key], share))
+        left = len(layers) - i
+        part = (gap if residual == "recomputed" else fixed) / (left if share == "even" else math.sqrt(left))
+        solution = solve(LayerProblem(layer, found[key], part))
         name = model.weight_name(layer)
         changes[name] = solution.change
         trial[name] = solution.change.new_weight(model.weight(layer))
-        evidence[layer] = LayerEvidence(found[key], share, solution.penalty)
+        evidence[layer] = LayerEvidence(found[key], part, solution.penalty)
     return changes, Evidence(evidence, targets, groups)

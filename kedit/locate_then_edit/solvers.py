@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-__all__ = ["SolveError", "history", "rank_one", "ridge"]
+__all__ = ["Constrained", "SolveError", "constrained", "history", "rank_one", "ridge"]
+
+# Relative to the largest eigenvalue.
+DEPENDENT = 1e-11
 
 
 class SolveError(ValueError):
@@ -41,6 +46,46 @@ def ridge(keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> t
     gram = torch.eye(keys.shape[1], dtype=torch.float64) + keys.T @ weighted
     inner = _cholesky((gram + gram.T) / 2, "I + K^T Y")
     return residuals, torch.cholesky_solve(weighted.T, inner).T
+
+
+@dataclass(frozen=True, slots=True)
+class Constrained:
+    """`Delta = left @ right.T`, `(d, n)` and `(f, n)`, and the number of independent constraints it meets."""
+
+    left: Tensor
+    right: Tensor
+    rank: int
+
+
+def constrained(keys: Tensor, residuals: Tensor, factor: Tensor, alpha: float = 1.0, slack: float = 0.0) -> Constrained:
+    """EMMET's batch of constraints, `Delta = R D^{-1} K^T (alpha C)^{-1}` with `D = K^T (alpha C)^{-1} K + slack I`.
+
+    Without slack `Delta K = R`, and of all such changes the one with the least `tr(Delta C Delta^T)`. Where keys depend
+    on each other, residuals that contradict each other are met in the least-squares sense. With slack the result is
+    that of `ridge` with `lambda = alpha * slack`.
+
+    Args:
+        keys: `(f, n)`.
+        residuals: `(d, n)`.
+        factor: lower Cholesky factor of `C`, `(f, f)`.
+        alpha: positive.
+        slack: not negative.
+
+    Raises:
+        SolveError: `alpha` is not positive, `slack` is negative, or no key differs from zero.
+    """
+    if alpha <= 0 or slack < 0:
+        raise SolveError(f"alpha is {alpha} and slack {slack}; alpha must be positive and slack not negative")
+    keys, residuals = keys.double(), residuals.double()
+    weighted = torch.cholesky_solve(keys, factor.double()) / alpha
+    gram = keys.T @ weighted
+    values, vectors = torch.linalg.eigh((gram + gram.T) / 2 + slack * torch.eye(len(gram), dtype=torch.float64))
+    if not float(values[-1]) > 0:
+        raise SolveError("every key is zero; there is nothing that a change of the weights could answer to")
+    # Eigenvalues below this are rounding: the keys they belong to are combinations of the others.
+    independent = values > DEPENDENT * values[-1]
+    basis = vectors[:, independent]
+    return Constrained(residuals @ (basis / values[independent]) @ basis.T, weighted, int(independent.sum()))
 
 
 def history(moment: Tensor, cross: Tensor, gram: Tensor, strength: float) -> Tensor:

@@ -7,7 +7,8 @@ only where a target is predicted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +17,8 @@ from torch import Tensor
 
 from kedit.facts import Fact, Prompt
 from kedit.locate_then_edit.contexts import BARE
-from kedit.models.activations import chunks
-from kedit.models.language_model import LanguageModel
+from kedit.models.activations import Site, chunks, hooked
+from kedit.models.language_model import LanguageModel, ModelError
 from kedit.models.recording import record
 from kedit.models.replay import Replay
 from kedit.models.tokens import Row, Text, encode
@@ -34,11 +35,14 @@ WORTH_KEEPING = 0.9
 class LossChunk:
     """Rows that run together, and what is read off them.
 
+    Trial vectors are added at `places`, at the subject's last token.
+
     `row_group` `(B,)`; reads are `(line, column)` pairs with the group they belong to: `nll_*` predict a label with a
     weight, `kl_*` compare a distribution with the one before any step (`kl_reference`, from the first look on).
     """
 
     replay: Replay
+    places: tuple[Site, ...]
     row_group: Tensor
     nll_line: Tensor
     nll_column: Tensor
@@ -49,11 +53,16 @@ class LossChunk:
     kl_reference: Tensor | None = None
 
     def losses(self, model: LanguageModel, delta: Tensor, kl: float) -> Tensor:
-        """Loss of each group without weight decay, `(G,)` float32; `delta` is `(G, d)` float32."""
-        shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
-        shift[:, 0] = delta[self.row_group]
-        hidden = (self.replay.hidden.float() + shift).to(self.replay.hidden.dtype)
-        out = self.replay.forward(model, hidden)
+        """Loss of each group without weight decay, `(G,)` float32; `delta` is `(G, P, d)` float32, one a place."""
+        hidden = self.replay.hidden
+        with ExitStack() as stack:
+            for i, place in enumerate(self.places):
+                add = self._adding(delta[:, i])
+                if place.layer == self.replay.layer:
+                    hidden = add(hidden)
+                else:
+                    stack.enter_context(hooked(model, place, add))
+            out = self.replay.forward(model, hidden)
         line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
         log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
         n = len(self.nll_line)
@@ -68,6 +77,11 @@ class LossChunk:
             total = total.index_add(0, self.row_group[self.kl_line], kl * divergence)
         return total
 
+    def _adding(self, delta: Tensor) -> Callable[[Tensor], Tensor]:
+        shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
+        shift[:, 0] = delta[self.row_group]
+        return lambda tensor: (tensor.float() + shift).to(tensor.dtype)
+
     def keep(self, active: Tensor) -> LossChunk | None:
         """The part of the chunk whose groups are still active, or None; the whole if hardly any has left."""
         rows = active[self.row_group]
@@ -80,6 +94,7 @@ class LossChunk:
         nll, kl = rows[self.nll_line], rows[self.kl_line]
         return LossChunk(
             replay=self.replay.select(rows.nonzero()[:, 0]),
+            places=self.places,
             row_group=self.row_group[rows],
             nll_line=new_line[self.nll_line[nll]],
             nll_column=self.nll_column[nll],
@@ -109,26 +124,40 @@ def loss_chunks(
     model: LanguageModel,
     facts: Sequence[Fact],
     grouped: Sequence[Sequence[int]],
-    layer: int,
+    places: tuple[Site, ...],
     contexts: Sequence[str],
     *,
     divergence: KLPosition | None,
     chunk_tokens: int,
 ) -> tuple[list[LossChunk], Tensor]:
-    """The rows of all groups in chunks of equal suffixes, and the block's output at each group's bare row.
+    """The rows of all groups in chunks of equal suffixes, and the recorded block's output at each group's bare row.
+
+    What is added to an MLP's output alone is added to its block's output, which is the same in every family and leaves
+    one block less to replay; a place inside a block needs the block replayed.
 
     Args:
         model: the model as it is now.
         facts: the batch.
         grouped: fact indices of each group.
-        layer: the block whose output a value is added to.
+        places: where in one block vectors are added.
         contexts: prefixes, the bare one among them.
         divergence: where the KL row of each group is read, or None for no such row.
         chunk_tokens: padded tokens run at once.
 
     Returns:
         The chunks, and the outputs `(G, d)` float64.
+
+    Raises:
+        ModelError: a place inside block 0, below which nothing is recorded.
     """
+    layer = places[0].layer
+    if len(places) == 1:
+        places = (Site("block", layer),)
+    elif layer == 0:
+        raise ModelError(
+            f"{model.name}: vectors inside block 0 cannot be searched for; let the last edited layer be above it"
+        )
+    recorded = layer if len(places) == 1 else layer - 1
     groups = {i: group for group, fellows in enumerate(grouped) for i in fellows}
     lines: list[_Line] = []
     asked = [(i, Text(fact.prompt, fact.target, context)) for i, fact in enumerate(facts) for context in contexts]
@@ -142,7 +171,7 @@ def loss_chunks(
         lines += [_Line(row, i, 0.0, ()) for i, row in enumerate(encode(model.tokenizer, about))]
     # Rows with equally long suffixes run together, so that little is padded.
     parts = chunks([len(line.row.ids) - (line.row.subject_last or 0) for line in lines], chunk_tokens)
-    work = [_chunk(model, [lines[i] for i in part], layer, divergence) for part in parts]
+    work = [_chunk(model, [lines[i] for i in part], recorded, places, divergence) for part in parts]
     base = torch.zeros(len(grouped), model.d, dtype=torch.float64)
     for chunk, part in zip(work, parts, strict=True):
         for at, line in enumerate(lines[i] for i in part):
@@ -151,7 +180,9 @@ def loss_chunks(
     return work, base
 
 
-def _chunk(model: LanguageModel, lines: Sequence[_Line], layer: int, divergence: KLPosition | None) -> LossChunk:
+def _chunk(
+    model: LanguageModel, lines: Sequence[_Line], layer: int, places: tuple[Site, ...], divergence: KLPosition | None
+) -> LossChunk:
     starts = [line.row.subject_last or 0 for line in lines]
     nll: list[tuple[int, int, int, float]] = []
     kl: list[tuple[int, int]] = []
@@ -166,6 +197,7 @@ def _chunk(model: LanguageModel, lines: Sequence[_Line], layer: int, divergence:
 
     return LossChunk(
         replay=record(model, [line.row for line in lines], starts, layer),
+        places=places,
         row_group=column([line.group for line in lines]),
         nll_line=column([read[0] for read in nll]),
         nll_column=column([read[1] for read in nll]),

@@ -23,7 +23,9 @@ from kedit.locate_then_edit.value_loss import KLPosition, LossChunk, loss_chunks
 from kedit.models.activations import Site
 from kedit.models.language_model import LanguageModel
 
-__all__ = ["ValueConfig", "Values", "optimise_values"]
+__all__ = ["Place", "ValueConfig", "Values", "optimise_values"]
+
+Place = Literal["block", "value", "attention"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,8 @@ class Values:
     """The result, one column a group.
 
     Attributes:
-        delta: `(d, G)` float64, what to add.
-        base: `(d, G)` float64, the output it is added to, for the bare prompt of the group's first fact.
+        delta: `(d, G)` float64, what to add at the last place.
+        base: `(d, G)` float64, the output there, for the bare prompt of the group's first fact.
         loss: `(G,)` float64, the loss of the returned `delta`, in nats.
         updates: `(G,)` int64, optimiser steps taken.
     """
@@ -87,9 +89,9 @@ def optimise_values(
     contexts: Sequence[str],
     config: ValueConfig,
     *,
-    base: Literal["block", "value"] = "block",
+    places: tuple[Place, ...] = ("block",),
 ) -> Values:
-    """Optimise one `delta` a group on the model as it is now.
+    """Optimise one `delta` a group, or one for each place, on the model as it is now.
 
     The loss of a group is the mean over its facts of the mean over contexts of the mean negative log-likelihood a
     target token, plus the KL and decay terms. Groups do not see each other: a fact alone and among others gives the
@@ -102,23 +104,30 @@ def optimise_values(
         layer: `delta` is added to this block's output at the subject's last token.
         contexts: prefixes, the bare one first.
         config: settings.
-        base: what the clamp and the decay are measured against: the `block`'s output (MEMIT), or the `value`, the
-            output of its MLP (ROME). Adding to either is the same in every family of the table.
+        places: where vectors are added, each clamped and decayed against the output there: the output of the `block`
+            (MEMIT), the `value` of its MLP (ROME; adding to either is the same in every family of the table), or
+            the `attention` and the `value` together (PMET). The others only serve the search of the last one.
+
+    Raises:
+        ModelError: two places inside block 0.
     """
     grouped = members(groups)
     divergence = config.kl_position if config.kl else None
-    work, base_value = loss_chunks(
-        model, facts, grouped, layer, contexts, divergence=divergence, chunk_tokens=config.chunk_tokens
+    sites = tuple(Site(place, layer) for place in places)
+    work, output = loss_chunks(
+        model, facts, grouped, sites, contexts, divergence=divergence, chunk_tokens=config.chunk_tokens
     )
-    if base == "value":
-        site = Site(base, layer)
-        first = [facts[group[0]] for group in grouped]
-        base_value = SubjectReader(model, first, (BARE,), "flat").read(model, bare=[site])[site].T
-    base_norm = base_value.norm(dim=1).float().to(model.device)
+    if places == ("block",):
+        base = output[:, None]
+    else:
+        reader = SubjectReader(model, [facts[group[0]] for group in grouped], (BARE,), "flat")
+        found = reader.read(model, bare=sites)
+        base = torch.stack([found[site].T for site in sites], dim=1)
+    base_norm = base.norm(dim=2).float().to(model.device)
 
-    delta = torch.zeros(base_value.shape, dtype=torch.float32, device=model.device)
+    delta = torch.zeros(base.shape, dtype=torch.float32, device=model.device)
     if config.start == "mean":
-        _start_at_means(delta, model, facts, grouped, layer, contexts, config, base)
+        _start_at_means(delta, model, facts, grouped, layer, contexts, config, places)
     delta.requires_grad_(True)
     n = len(delta)
     adam = torch.optim.Adam([delta], lr=config.lr)
@@ -141,9 +150,9 @@ def optimise_values(
             cycle.step()
         updates += active.cpu()
         with torch.no_grad():
-            norm = delta.norm(dim=1)
-            delta *= (_radius(step, config) * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, None]
-    return Values(kept.double().cpu().T, base_value.T, kept_loss.double().cpu(), updates)
+            norm = delta.norm(dim=2)
+            delta *= (_radius(step, config) * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, :, None]
+    return Values(kept[:, -1].double().cpu().T, base[:, -1].T, kept_loss.double().cpu(), updates)
 
 
 def _start_at_means(
@@ -154,19 +163,25 @@ def _start_at_means(
     layer: int,
     contexts: Sequence[str],
     config: ValueConfig,
-    base: Literal["block", "value"],
+    places: tuple[Place, ...],
 ) -> None:
-    """Fill the rows of groups of several facts with the mean of the values that these find alone."""
+    """Start groups of several facts, at the last place, with the mean of the values that these find alone."""
     together = [group for group, fellows in enumerate(grouped) if len(fellows) > 1]
     apart = [i for group in together for i in grouped[group]]
     if not apart:
         return
     own = optimise_values(
-        model, [facts[i] for i in apart], range(len(apart)), layer, contexts, replace(config, start="zero"), base=base
+        model,
+        [facts[i] for i in apart],
+        range(len(apart)),
+        layer,
+        contexts,
+        replace(config, start="zero"),
+        places=places,
     )
     sizes = [len(grouped[group]) for group in together]
     for group, part in zip(together, own.delta.split(sizes, dim=1), strict=True):
-        delta[group] = part.mean(1).to(delta)
+        delta[group, -1] = part.mean(1).to(delta)
 
 
 def _cycle(adam: torch.optim.Optimizer, config: ValueConfig) -> torch.optim.lr_scheduler.OneCycleLR:
@@ -196,7 +211,8 @@ def _backward(
     total = torch.zeros(len(delta), device=delta.device)
     with torch.set_grad_enabled(not last):
         if config.weight_decay:
-            decay = config.weight_decay * (delta.square().sum(1) + 1e-24).sqrt() / base_norm.square()
+            size = (delta.square().sum(2) + 1e-24).sqrt() / base_norm.square()
+            decay = config.weight_decay * size.sum(1)
             total += decay.detach()
             if not last:
                 decay.sum().backward()

@@ -9,8 +9,9 @@ import pytest
 
 from editing_tests.library.random_models import random_model
 from kedit.editors import EditorError, Tags, editor_names, load_editor
+from kedit.editors.settings import MATCH, SOURCE, presets
 from kedit.facts import Fact, Prompt
-from kedit.models import LanguageModel
+from kedit.models import ARCHITECTURES, LanguageModel
 from kedit.paths import fixtures_dir
 
 FACT = Fact(Prompt.from_template("{} lives in", "Ada"), "Spain", "Peru")
@@ -42,7 +43,8 @@ HERE = __name__
 
 
 def test_built_in_names() -> None:
-    assert editor_names() == ("rome", "memit", "memit-merge", "d4s", "ft-l")
+    names = "rome r-rome memit memit-merge pmet d4s emmet ft ft-l ft-m"
+    assert editor_names() == tuple(names.split())
     for name in editor_names():
         assert load_editor(name).name == name
 
@@ -57,7 +59,7 @@ def test_classes_factories_and_instances_of_others() -> None:
     ("name", "config", "message"),
     [
         ("memitt", {}, "unknown editor 'memitt', did you mean 'memit'"),
-        ("nothing", {}, "built in are rome, memit, memit-merge, d4s, ft-l"),
+        ("nothing", {}, "built in are rome, r-rome, memit, memit-merge,"),
         ("no.such.module:Editor", {}, "module 'no.such.module' cannot be imported: ModuleNotFoundError"),
         (f"{HERE}:Missing", {}, "has no attribute 'Missing'"),
         (f"{HERE}:", {}, "expected 'package.module:Attribute'"),
@@ -71,7 +73,7 @@ def test_classes_factories_and_instances_of_others() -> None:
         ("memit", {"layers": [1, True]}, "expected int"),
         ("memit", {"value": {"stepps": 3}}, "memit: value has no setting 'stepps', did you mean 'steps'"),
         ("memit", {"value": {"schedule": "linear"}}, "expected one of 'constant', 'cycle'"),
-        ("rome", {"keys": "bare"}, "expected one of 'averaged', 'mixed'"),
+        ("rome", {"keys": "mean"}, "expected one of 'averaged', 'mixed', 'bare'"),
         ("rome", {"covariance": 0}, "rome: covariance is 0, expected bool"),
         ("ft-l", {"contexts": {}}, "ft-l has no setting 'contexts'"),
     ],
@@ -96,3 +98,33 @@ def test_what_is_given_wins_inside_tables_too() -> None:
     assert update.config["value"]["steps"] == 1
     assert update.config["value"]["lr"] == preset.config["value"]["lr"]
     assert update.config["layers"] == (0, 1)
+
+
+@pytest.mark.parametrize("name", editor_names())
+def test_presets_name_their_source_and_fit_a_family_of_the_table(name: str) -> None:
+    rows = presets(name)
+    assert rows
+    for row in rows:
+        assert row[SOURCE].strip()
+        given = {key: value for key, value in row.items() if key not in (*MATCH, SOURCE)}
+        load_editor(name, given)  # types and choices
+        assert row.get("family", "gpt2") in ARCHITECTURES
+        layers = given.get("layers", [given["layer"]] if "layer" in given else [])
+        assert sorted(set(layers)) == layers and all(0 <= layer < row["blocks"] for layer in layers)
+
+
+FULL_MODELS = {  # (family, blocks, d, f), from their configurations
+    "gpt2-xl": ("gpt2", 48, 1600, 6400),
+    "gpt-j-6b": ("gptj", 28, 4096, 16384),
+    "llama-2-7b": ("llama", 32, 4096, 11008),
+    "llama-3-8b(-instruct)": ("llama", 32, 4096, 14336),
+    "qwen2.5-1.5b-instruct": ("qwen2", 28, 1536, 8960),
+    "qwen2.5-7b-instruct": ("qwen2", 28, 3584, 18944),
+}
+
+
+@pytest.mark.parametrize("name", editor_names())
+@pytest.mark.parametrize("kind", FULL_MODELS.values(), ids=FULL_MODELS)
+def test_every_full_model_has_its_preset(name: str, kind: tuple[str, int, int, int]) -> None:
+    matching = [row for row in presets(name) if tuple(row.get(key) for key in MATCH) == kind]
+    assert len(matching) == 1

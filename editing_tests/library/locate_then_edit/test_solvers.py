@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kedit.locate_then_edit.solvers import SolveError, history, rank_one, ridge
+from kedit.locate_then_edit.solvers import SolveError, constrained, history, rank_one, ridge
 
 sizes = st.integers(1, 12)
 seeds = st.integers(0, 2**32 - 1)
@@ -77,6 +77,58 @@ def test_rank_one_reaches_the_value_exactly(seed: int, d: int, f: int) -> None:
     for factor in (torch.linalg.cholesky(moment), None):
         left, right = rank_one(residuals[:, 0], keys[:, 0], keys[:, 0], factor)
         assert relative(left @ right.T @ keys[:, 0], residuals[:, 0]) < 1e-10
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, st.integers(1, 8), st.sampled_from([1.0, 50.0]))
+@example(0, 1, 1, 1, 1.0)
+def test_constraints_that_can_be_met_are_met_exactly(seed: int, d: int, f: int, n: int, alpha: float) -> None:
+    moment, keys, residuals = problem(seed, d, f, min(n, f), False)
+    found = constrained(keys, residuals, torch.linalg.cholesky(moment), alpha)
+    delta = found.left @ found.right.T
+    assert found.rank == keys.shape[1]
+    assert relative(delta @ keys, residuals) < 1e-7  # keys drawn at random may almost depend on each other
+    # Of all solutions it moves preserved keys least: what it adds is orthogonal, under C, to all that keys do not see.
+    blind = torch.eye(f, dtype=torch.float64) - keys @ torch.linalg.pinv(keys)
+    assert float((delta @ moment @ blind).norm() / (delta @ moment).norm()) < 1e-6
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, st.integers(1, 20), st.sampled_from([0.1, 1.0, 20.0]), st.booleans())
+def test_constraints_with_slack_are_a_ridge(seed: int, d: int, f: int, n: int, slack: float, repeats: bool) -> None:
+    moment, keys, residuals = problem(seed, d, f, n, repeats)
+    factor = torch.linalg.cholesky(moment)
+    found = constrained(keys, residuals, factor, 3.0, slack)
+    left, right = ridge(keys, residuals, factor, 3.0 * slack)
+    assert relative(found.left @ found.right.T, left @ right.T) < 1e-8
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes)
+def test_one_constraint_is_the_rank_one_edit(seed: int, d: int, f: int) -> None:
+    moment, keys, residuals = problem(seed, d, f, 1, False)
+    factor = torch.linalg.cholesky(moment)
+    found = constrained(keys, residuals, factor, 7.0)
+    left, right = rank_one(residuals[:, 0], keys[:, 0], keys[:, 0], factor)
+    assert relative(found.left @ found.right.T, left @ right.T) < 1e-10
+
+
+@settings(deadline=None)
+@given(seeds, sizes, st.integers(2, 12))
+def test_contradicting_constraints_are_met_in_the_mean_and_zero_keys_ask_nothing(seed: int, d: int, f: int) -> None:
+    moment, keys, residuals = problem(seed, d, f, 3, False)
+    keys[:, 1], keys[:, 2] = keys[:, 0], 0
+    found = constrained(keys, residuals, torch.linalg.cholesky(moment))
+    assert found.rank == 1
+    assert relative(found.left @ found.right.T @ keys[:, 0], residuals[:, :2].mean(1)) < 1e-9
+
+
+def test_constraints_on_nothing_are_refused() -> None:
+    eye = torch.eye(4, dtype=torch.float64)
+    with pytest.raises(SolveError, match="every key is zero"):
+        constrained(torch.zeros(4, 2), torch.ones(3, 2), eye)
+    with pytest.raises(SolveError, match="slack not negative"):
+        constrained(torch.ones(4, 2), torch.ones(3, 2), eye, 1.0, -1.0)
 
 
 @settings(deadline=None)

@@ -16,6 +16,7 @@ from kedit.locate_then_edit.groups import equal_keys, members
 from kedit.locate_then_edit.value_loss import loss_chunks
 from kedit.locate_then_edit.values import ValueConfig, optimise_values
 from kedit.models import LanguageModel
+from kedit.models.activations import Site
 
 CONTEXTS = ("", "Rain fell all morning. ", "2012. ")
 CONFIG = ValueConfig(steps=6, lr=0.03, clamp=2.0, stop=1e-6, weight_decay=0.02)
@@ -210,9 +211,11 @@ def test_the_divergence_is_taken_after_the_words_by_default() -> None:
 def test_rows_of_groups_that_left_do_not_run() -> None:
     model = random_model("gpt2")
     with model.frozen():
-        work, _ = loss_chunks(model, FACTS, [[0], [1], [2], [3]], 1, CONTEXTS, divergence="after", chunk_tokens=10_000)
+        work, _ = loss_chunks(
+            model, FACTS, [[0], [1], [2], [3]], (Site("block", 1),), CONTEXTS, divergence="after", chunk_tokens=10_000
+        )
         (chunk,) = work
-        delta = torch.randn(4, model.d, generator=torch.Generator().manual_seed(0))
+        delta = torch.randn(4, 1, model.d, generator=torch.Generator().manual_seed(0))
         part = chunk.keep(torch.tensor([False, True, False, False]))
         assert part is not None
         assert set(part.row_group.tolist()) == {1}
