@@ -96,6 +96,14 @@ class Manifest:
     weights: str
     versions: Mapping[str, str]
 
+    def check_origin(self, name: str, origin: str) -> None:
+        """Raises SessionError if the unedited model `name` with fingerprint `origin` is not the session's."""
+        if origin != self.origin:
+            raise SessionError(
+                f"the session was made on {self.model} with fingerprint {self.origin[:16]}, and {name} has "
+                f"{origin[:16]}; load the model it was made on" + (f" ({self.source})" if self.source else "")
+            )
+
     def text(self) -> str:
         """The manifest as it is written."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from kedit.files import write_atomically
+from kedit.models.language_model import LanguageModel
 from kedit.sessions.codec import Decoder, Encoder
 from kedit.sessions.errors import SessionError
 from kedit.sessions.folders import (
@@ -27,8 +28,9 @@ from kedit.sessions.folders import (
     read_state,
     sweep,
 )
+from kedit.sessions.interrupts import uninterrupted
 from kedit.sessions.recipes import Recipe
-from kedit.sessions.steps import Entry
+from kedit.sessions.steps import Entry, Step
 from kedit.sessions.tensors import Digests
 from kedit.sessions.update_files import read_update, update_file, update_tree, versions
 from kedit.updates import Update
@@ -38,17 +40,13 @@ __all__ = ["Content", "Home", "read_history", "recipe_in"]
 
 @dataclass(frozen=True)
 class Content:
-    """What a session consists of; see `Manifest` for the fields of the same name."""
+    """What a session consists of: its steps, the editor's state after the last, and what `Manifest` tells of it."""
 
     recipe: Recipe
-    model: str
+    model: LanguageModel
     source: str | None
-    dtype: str
-    origin: str
-    committed: int
-    updates: Sequence[Update]
-    sizes: Sequence[Mapping[str, float]]
-    states: Sequence[Any]
+    steps: Sequence[Step]
+    state: Any
     weights: str
 
 
@@ -85,28 +83,31 @@ class Home:
             SessionError: another session is in the folder, or something cannot be stored, by name.
         """
         self._refuse_others()
-        states = [(state, self._put_state(state, packages)) for state in content.states]
+        steps, model, recipe = content.steps, content.model, content.recipe
+        free = [step.before for step in steps if step.snapshot is not None]
+        states = [(state, self._put_state(state, packages)) for state in (*free, content.state)]
         shared = {digest for _, part in states for digest in part.tensors}
         updates = [
-            (update, self._put_update(i + 1, update, packages, shared)) for i, update in enumerate(content.updates)
+            (step.update, self._put_update(i + 1, step.update, packages, shared)) for i, step in enumerate(steps)
         ]
-        settings = content.recipe.settings
+        told = None if recipe.settings is None else dict(recipe.settings)
         manifest = Manifest(
-            editor=content.recipe.name,
-            settings=None if settings is None else Encoder(packages).encode(dict(settings), "the editor's settings"),
-            model=content.model,
+            editor=recipe.name,
+            settings=Encoder(packages).encode(told, "the editor's settings"),
+            model=model.name,
             source=content.source,
-            dtype=content.dtype,
-            origin=content.origin,
-            committed=content.committed,
+            dtype=str(model.weight(0).dtype).removeprefix("torch."),
+            origin=model.origin,
+            committed=len(steps) - len(free),
             updates=tuple(part for _, part in updates),
-            sizes=tuple(content.sizes),
+            sizes=tuple(step.sizes for step in steps),
             states=tuple(part for _, part in states),
             weights=content.weights,
             versions=versions(),
         )
-        write_atomically(self.folder / MANIFEST, lambda part: part.write_text(manifest.text(), encoding="utf-8"))
-        self._seen(states, updates)
+        with uninterrupted():
+            write_atomically(self.folder / MANIFEST, lambda part: part.write_bytes(manifest.text().encode()))
+            self._seen(states, updates)
         sweep(self.folder, manifest)
 
     def _seen(self, states: Sequence[tuple[Any, Part]], updates: Sequence[tuple[Update, Part]]) -> None:
@@ -151,8 +152,6 @@ class Home:
 
 def recipe_in(manifest: Manifest) -> Recipe:
     """The recipe of the editor a session was made with."""
-    if manifest.settings is None:
-        return Recipe(manifest.editor, None)
     package = Recipe(manifest.editor, None).package
     return Recipe(manifest.editor, _bare(package).decode(manifest.settings, "the editor's settings"))
 

@@ -30,6 +30,11 @@ class Recipe:
     settings: Mapping[str, Any] | None
 
     @property
+    def built_in(self) -> bool:
+        """Whether kedit has an editor of this name."""
+        return self.name in editor_names()
+
+    @property
     def package(self) -> str:
         """The top-level package of an editor of somebody else, or `kedit`."""
         return self.name.partition(":")[0].split(".")[0] if ":" in self.name else "kedit"
@@ -44,7 +49,7 @@ class Recipe:
         if self.settings is None:
             raise SessionError(f"the settings of {self.name} are not known to its session; {mend}")
         try:
-            if self.name not in editor_names() and not hasattr(pkgutil.resolve_name(self.name), "edit"):
+            if not self.built_in and not hasattr(pkgutil.resolve_name(self.name), "edit"):
                 raise SessionError(
                     f"{self.name} is a function that makes an editor and is not called by a load; {mend}"
                 )
@@ -55,8 +60,8 @@ class Recipe:
             raise SessionError(f"the editor of the session cannot be made again: {error}; or {mend}") from error
 
     def check(self, given: Recipe, session: str) -> None:
-        """Raises SessionError if one of two editors is built in and the other is not the same, settings included."""
-        if {self.name, given.name} & set(editor_names()) and (self.name, _told(self)) != (given.name, _told(given)):
+        """Raises SessionError if `given` is another editor, or has other settings, than that of the session."""
+        if (self.name, _told(self)) != (given.name, _told(given)):
             raise SessionError(
                 f"the session {session} was made with {self.name} {dict(self.settings or {})} and not with "
                 f"{given.name} {dict(given.settings or {})}; go on with that editor, or start a new session"

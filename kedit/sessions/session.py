@@ -173,18 +173,7 @@ class EditSession:
         self._check_model()
         folder = Path(path).resolve()
         home = self._home if self._home is not None and self._home.folder == folder else Home(folder)
-        content = Content(
-            recipe=self._recipe,
-            model=self.model.name,
-            source=self.source,
-            dtype=str(next(self.model.module.parameters()).dtype).removeprefix("torch."),
-            origin=self.model.origin,
-            committed=self.committed,
-            updates=[step.update for step in self._steps],
-            sizes=[step.sizes for step in self._steps],
-            states=[*(step.before for step in self._steps[self.committed :]), self._state],
-            weights=self._weights,
-        )
+        content = Content(self._recipe, self.model, self.source, tuple(self._steps), self._state, self._weights)
         home.save(content, self._packages())
         self._home = home
 
@@ -202,15 +191,12 @@ class EditSession:
         """
         folder = Path(path).resolve()
         manifest, _ = read_manifest(folder)
-        if manifest.origin != model.origin:
-            raise SessionError(
-                f"the session {folder.name} was made on {manifest.model} with fingerprint {manifest.origin[:16]}, and "
-                f"{model.name} has {model.origin[:16]}; load the model it was made on"
-                + (f" ({manifest.source})" if manifest.source else "")
-            )
+        manifest.check_origin(model.name, model.origin)
         recipe = recipe_in(manifest)
         if editor is not None:
-            recipe.check(recipe_of(editor), folder.name)
+            given = recipe_of(editor)
+            if recipe.built_in or given.built_in:
+                recipe.check(given, folder.name)
         session = cls(model, recipe, source=manifest.source)
         session._editor = editor
         home, manifest, updates, states = Home.open(folder, session._packages(), model.device)
