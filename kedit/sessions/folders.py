@@ -105,8 +105,13 @@ class Manifest:
             )
 
     def text(self) -> str:
-        """The manifest as it is written."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+        """The manifest as it is written, with a hash of itself."""
+        told = asdict(self)
+        return json.dumps({"format": FORMAT, "digest": _digest(told), **told}, indent=1) + "\n"
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(to_json(told).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
@@ -126,16 +131,17 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
             raise SessionError(
                 f"{folder / MANIFEST} is of format {found!r}, not {FORMAT!r}; use the kedit that wrote it"
             )
+        whole = told.pop("digest") == _digest(told)
         for name in ("updates", "states"):
             told[name] = tuple(Part(part["file"], part["digest"], tuple(part["tensors"])) for part in told[name])
         manifest = Manifest(**told | {"sizes": tuple(told["sizes"])})
-        whole = len(manifest.updates) == len(manifest.sizes) == manifest.committed + len(manifest.states) - 1
+        whole &= len(manifest.updates) == len(manifest.sizes) == manifest.committed + len(manifest.states) - 1
     except SessionError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SessionError(f"{folder / MANIFEST} is damaged ({type(error).__name__}: {error}); {COPY}") from error
     if not whole:
-        raise SessionError(f"{folder / MANIFEST} is damaged (its lists do not fit each other); {COPY}")
+        raise SessionError(f"{folder / MANIFEST} is damaged: it is not as it was written; {COPY}")
     return manifest, hashlib.sha256(data).hexdigest()
 
 
