@@ -83,9 +83,15 @@ def recipe_of(editor: Editor) -> Recipe:
     Editors keep what they were given as `_given`; of one that does not, the settings are known if its class takes none.
     """
     kind = type(editor)
-    built_in = editor.name in editor_names() and type(load_editor(editor.name)) is kind
-    name = editor.name if built_in else f"{kind.__module__}:{kind.__qualname__}"
+    name = editor.name if _is_built_in(editor) else f"{kind.__module__}:{kind.__qualname__}"
     given = getattr(editor, "_given", None)
     if isinstance(given, Mapping):
         return Recipe(name, dict(given))
     return Recipe(name, None if inspect.signature(kind).parameters else {})
+
+
+def _is_built_in(editor: Editor) -> bool:
+    try:
+        return editor.name in editor_names() and type(load_editor(editor.name)) is type(editor)
+    except EditorError:  # one that cannot be made without settings; its class is named instead
+        return False

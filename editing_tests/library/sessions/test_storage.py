@@ -6,8 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from kedit.updates import LowRank, UpdateError
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
 
-ROOT = Path(__file__).parents[3]
 SHORT: Mapping[str, dict[str, Any]] = {
     "memit": {"value": {"steps": 10}},
     "d4s": {"value": {"steps": 10}},
@@ -54,7 +52,7 @@ def rewrite(folder: Path, change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", sorted(SHORT))
 def test_resumed_equals_uninterrupted(name: str, tmp_path: Path) -> None:
-    facts = Sampler(World.generate(0)).distinct(4, seed=1)
+    facts = Sampler(World.generate(0)).distinct(3, seed=1)
     whole = EditSession(tiny(), name, settings=SHORT[name])
     for one in facts:
         whole.apply([one])
@@ -195,9 +193,23 @@ def test_damaged_files_are_refused_by_name(kind: str, damage: str, tmp_path: Pat
         "empty": lambda: path.write_bytes(b""),
     }[damage]()
     model = fresh()
-    with pytest.raises(SessionError, match=path.name.replace(".", r"\.") if damage != "flip" else "."):
+    with pytest.raises(SessionError, match=re.escape(path.name)):
         EditSession.load(tmp_path, model)
     assert model.fingerprint() == model.origin and model.memory is None
+
+
+def test_one_bit_anywhere_is_seen(tmp_path: Path) -> None:
+    session = counting(memory=True)
+    session.apply([fact(0)])
+    session.save(tmp_path)
+    for name in listing(tmp_path):
+        data = (tmp_path / name).read_bytes()
+        for place in (0, len(data) // 3, len(data) // 2, len(data) - 2):
+            (tmp_path / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(SessionError, match=re.escape(Path(name).name)):
+                loaded(tmp_path)
+        (tmp_path / name).write_bytes(data)
+    assert seen(loaded(tmp_path)) == seen(session)
 
 
 @pytest.mark.parametrize(
@@ -354,24 +366,3 @@ def test_files_reach_the_disk_before_their_names_do(tmp_path: Path, monkeypatch:
     for i in range(0, len(order), 3):
         assert order[i] == "flush file" and order[i + 1].startswith("rename") and order[i + 2] == "flush folder"
     assert files.is_part(tmp_path / f".session.json.{'a' * 32}") and not files.is_part(tmp_path / ".session.json.swp")
-
-
-AGAIN = """
-import sys, torch
-torch.set_num_threads(1)
-from editing_tests.library.sessions.comparing import loaded, seen_at_all_depths
-from editing_tests.library.sessions.counting import fact
-session = loaded(sys.argv[1])
-session.apply([fact(1)])
-print(seen_at_all_depths(session))
-"""
-
-
-def test_another_process_goes_on_alike(tmp_path: Path) -> None:
-    session = counting(memory=True)
-    session.apply([fact(0)])
-    session.save(tmp_path)
-    session.apply([fact(1)])
-    call = [sys.executable, "-c", AGAIN, str(tmp_path)]
-    told = subprocess.run(call, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert told.stdout.strip() == str(seen_at_all_depths(session))
