@@ -1,39 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `kedit gate NAME`."""
+"""The command line `kedit`: what it takes. What it does is in `kedit.commands`, imported when it is asked for."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import importlib
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 _GATE = """\
 Judge an editor: run the property tests and print every measured number, its threshold and the verdict.
 Everything that is not an option of this command goes to pytest, e.g. `kedit gate memit --model tiny-gpt2 -k efficacy`.
 The exit status is pytest's: 0 accepted, 1 rejected, 4 wrong usage.
 """
+_STATUS = "The exit status is 0 for done, 1 for failed or interrupted, 2 for wrong usage or wrong files."
+_EDIT = f"""\
+Edit the facts of a file, in one batch or one by one, and keep weights, history and the editor's state in the folder
+SESSION. A session that is there goes on; facts that it has already are not edited again.
+{_STATUS}
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="kedit", description="Knowledge editing, and a gate for editors.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser()
+    options, rest = commands.parse_known_args(argv)
+    if options.command == "gate":
+        return int(importlib.import_module("kedit.commands.gate").gate(options.editor, options.jobs, rest))
+    if rest:
+        commands.error(f"unrecognized arguments: {' '.join(rest)}")
+    return int(importlib.import_module("kedit.commands.running").execute(options))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; importing and building it loads nothing heavy."""
+    top = argparse.ArgumentParser(prog="kedit", description="Knowledge editing, and a gate for editors.")
+    commands = top.add_subparsers(dest="command", required=True)
     gate = commands.add_parser(
         "gate", help="judge an editor", description=_GATE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     gate.add_argument("editor", metavar="NAME", help="built-in name or package.module:Attribute")
     gate.add_argument("--jobs", "-n", default="2", metavar="N", help="processes, as pytest -n (default 2; 0 for none)")
-    options, rest = parser.parse_known_args(argv)
-    return subprocess.run(gate_command(options.editor, options.jobs, rest), check=False).returncode
+
+    edit = _session_command(commands, "edit", "edit facts in a new or saved session", _EDIT)
+    edit.add_argument(
+        "--editor", metavar="NAME", help="built-in name or package.module:Attribute; as before if left out"
+    )
+    edit.add_argument("--editor-config", metavar="FILE.toml", help="settings of the editor")
+    edit.add_argument("--facts", required=True, metavar="FILE", help="facts as a JSON list or JSON Lines")
+    edit.add_argument("--each", action="store_true", help="one call a fact, saved after each; otherwise one batch")
+    edit.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="of the weights (default float32)")
+    undo = _session_command(commands, "undo", "take the last updates of a session back")
+    undo.add_argument("n", nargs="?", type=int, default=1, metavar="N", help="how many updates (default 1)")
+    _session_command(commands, "commit", "make what is done the ground that undo stops at")
+    _session_command(commands, "log", "list what a session did", model=False)
+    _session_command(commands, "diff", "show how far each weight moved")
+    evaluate = _session_command(commands, "evaluate", "measure ES, PS, NS and exact match before and after")
+    evaluate.add_argument("--facts", metavar="FILE", help="facts to measure; those of the session if left out")
+    export = _session_command(commands, "export", "write the edited model as a plain Hugging Face folder")
+    export.add_argument("folder", metavar="FOLDER", help="must not be there")
+    return top
 
 
-def gate_command(editor: str, jobs: str, rest: Sequence[str]) -> list[str]:
-    """The pytest call behind `kedit gate`."""
-    call = [sys.executable, "-m", "pytest", "--pyargs", "editing_tests", "-p", "no:cacheprovider"]
-    return [*call, "-q", "--editor", editor, "-n", jobs, "--dist", "worksteal", *rest]
+def _session_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str = "",
+    *,
+    model: bool = True,
+) -> argparse.ArgumentParser:
+    """A command on a session; the function of this name in `kedit.commands` does the work."""
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.\n{_STATUS}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("session", metavar="SESSION", help="folder of the session")
+    if model:
+        command.add_argument(
+            "--model", metavar="NAME", help="a tiny model's name or a folder; the session's own if left out"
+        )
+    command.add_argument("--json", action="store_true", help="print JSON on stdout")
+    return command
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["cache_folder", "write_atomically"]
+__all__ = ["cache_folder", "is_part", "write_atomically"]
 
 CACHE_VARIABLE = "KEDIT_CACHE"
 
@@ -22,7 +22,10 @@ def cache_folder() -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, flush it to disk and rename it; a kill leaves the old file or the new."""
+    """Let `write` fill a file beside `path`, flush it to disk and rename it; a kill leaves the old file or the new.
+
+    The folder is flushed too, so that files written one after the other reach the disk in that order.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -32,3 +35,20 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def is_part(path: Path) -> bool:
+    """Whether this is a file that `write_atomically` had not finished when its process was killed."""
+    tail = path.name.rpartition(".")[2]
+    return path.name.startswith(".") and len(tail) == 32 and set(tail) <= set("0123456789abcdef")
+
+
+def _flush_folder(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # a system that cannot open folders flushes them itself
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

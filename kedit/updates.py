@@ -171,11 +171,15 @@ class Update:
             )
         fresh = {name: self._stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
         snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh}, model.memory)
-        with torch.no_grad():
-            for name, weight in fresh.items():
-                parameters[name].copy_(weight)
-        if self.memory is not None:
-            model.attach(self.memory)
+        try:
+            with torch.no_grad():
+                for name, weight in fresh.items():
+                    parameters[name].copy_(weight)
+            if self.memory is not None:
+                model.attach(self.memory)
+        except BaseException:  # a memory that cannot be attached, or an interrupt
+            snapshot.restore(model)
+            raise
         return snapshot
 
     @staticmethod

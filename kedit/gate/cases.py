@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from kedit.gate.options import GateOptions
-from kedit.paths import fixtures_dir
+from kedit.paths import model_folder, tiny_models
 
-__all__ = ["Case", "cases", "model_folder", "tiny_models"]
+__all__ = ["Case", "cases"]
 
 # Without --editor and --model every reference editor meets one model, so that the whole suite stays cheap.
 _COMMON_MODEL = "tiny-gpt2"
@@ -30,27 +29,6 @@ class Case:
         return f"{self.editor}@{self.model}"
 
 
-def tiny_models() -> tuple[str, ...]:
-    """Names of the tiny models that kedit carries, sorted."""
-    return tuple(sorted(path.parent.name for path in (fixtures_dir() / "models").glob("tiny-*/config.json")))
-
-
-def model_folder(name: str) -> Path:
-    """The folder of a model given by a tiny model's name or by a path.
-
-    Raises:
-        pytest.UsageError: it is neither.
-    """
-    if name in tiny_models():
-        return fixtures_dir() / "models" / name
-    folder = Path(name).expanduser()
-    if not (folder / "config.json").is_file():
-        raise pytest.UsageError(
-            f"--model {name}: neither one of {', '.join(tiny_models())} nor a folder with a config.json"
-        )
-    return folder.resolve()
-
-
 def cases(options: GateOptions, builtin: Sequence[str]) -> tuple[Case, ...]:
     """Editor by model, in a fixed order.
 
@@ -59,7 +37,10 @@ def cases(options: GateOptions, builtin: Sequence[str]) -> tuple[Case, ...]:
     """
     folders: dict[str, str] = {}
     for name in options.models or tiny_models():
-        folder = model_folder(name)
+        try:
+            folder = model_folder(name)
+        except FileNotFoundError as error:
+            raise pytest.UsageError(f"--model {error}") from error
         if folders.setdefault(folder.name, str(folder)) != str(folder):
             raise pytest.UsageError(f"--model {name}: another model is called {folder.name} too; rename one folder")
     if not folders:

@@ -8,7 +8,15 @@ from torch import Tensor
 
 from kedit.metrics.metric import Metric, MetricError
 
-__all__ = ["FROBENIUS", "L1", "RELATIVE_CHANGE", "frobenius_norm", "mean_absolute_entry", "relative_change"]
+__all__ = [
+    "FROBENIUS",
+    "L1",
+    "RELATIVE_CHANGE",
+    "frobenius_norm",
+    "mean_absolute_entry",
+    "numerical_rank",
+    "relative_change",
+]
 
 
 def mean_absolute_entry(weight: Tensor) -> float:
@@ -44,6 +52,18 @@ def relative_change(edited: Tensor, base: Tensor) -> float:
     if size == 0:
         raise MetricError("the relative change of a zero weight is not defined; use the Frobenius norm of the change")
     return frobenius_norm(edited.double() - base.double()) / size
+
+
+def numerical_rank(matrix: Tensor, cutoff: float = 1e-4) -> int:
+    """Number of singular values of `(d, f)` above `cutoff` times the largest, in float64; a vector is one row.
+
+    The default lies above the rounding of a float32 weight and below what an editor means to write.
+
+    Raises:
+        MetricError: the matrix has no entries.
+    """
+    values = torch.linalg.svdvals(torch.atleast_2d(_filled(matrix)))
+    return int((values > cutoff * values.max()).sum())
 
 
 def _filled(weight: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kedit.models.architectures import Architecture, ModelError, architecture_of
+from kedit.models.folders import write_folder
 from kedit.models.memories import Memory
 
 # A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
@@ -112,6 +113,19 @@ class LanguageModel:
         corpus_file = path / CORPUS_FILE
         corpus = corpus_file.read_text(encoding="utf-8").splitlines() if corpus_file.is_file() else ()
         return cls(module, tokenizer, name=path.name, corpus=corpus)
+
+    def save(self, folder: str | Path) -> None:
+        """Write weights as they are now, tokenizer and corpus as a plain Hugging Face folder, whole or not at all.
+
+        Raises:
+            ModelError: a memory is attached, or there is something at `folder`.
+        """
+        if self._memory is not None:
+            raise ModelError(
+                f"{self.name}: a memory ({type(self._memory).__name__}) answers beside the weights and cannot be part "
+                "of a plain checkpoint; save the session, which keeps it, or take the memory out"
+            )
+        write_folder(Path(folder), self.module, self.tokenizer, {CORPUS_FILE: "".join(f"{t}\n" for t in self.corpus)})
 
     def copy(self) -> LanguageModel:
         """An independent copy of weights and memory as they are now, with the same origin and tokenizer."""

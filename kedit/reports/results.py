@@ -19,7 +19,7 @@ from kedit.editors.base import EditorError
 from kedit.editors.registry import editor_names, load_editor
 from kedit.files import write_atomically
 from kedit.models.language_model import LanguageModel, ModelError
-from kedit.paths import fixtures_dir
+from kedit.paths import fixtures_dir, model_folder
 from kedit.reports.cells import Cell, CellError, CellStore, code_fingerprint, versions
 from kedit.reports.figure import FigureError, draw_figure
 from kedit.reports.measuring import measure_all, missing_tasks
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with suppress(FileNotFoundError):
             given.cells.unlink()
     try:
-        folders = [_folder(name) for name in given.models] if given.models else _tiny_models()
+        folders = [model_folder(name) for name in given.models] if given.models else _tiny_models()
         results(
             editors=given.editors or editor_names(),
             folders=folders,
@@ -135,13 +135,6 @@ def _tiny_models() -> list[Path]:
     if not folders:
         raise FileNotFoundError("kedit's fixtures hold no tiny model; name one with --models")
     return folders
-
-
-def _folder(name: str) -> Path:
-    for folder in (fixtures_dir() / "models" / name, Path(name)):
-        if (folder / "config.json").is_file():
-            return folder
-    raise FileNotFoundError(f"{name!r} is neither a tiny model nor a folder with a config.json")
 
 
 def _model_note(folder: Path) -> str:

@@ -14,8 +14,8 @@ import kedit.gate.bench
 import kedit.gate.measurements
 import kedit.gate.snapshots
 from kedit.editors import editor_names, load_editor
-from kedit.gate.cases import model_folder
 from kedit.models.language_model import LanguageModel
+from kedit.paths import model_folder
 
 for name in editor_names():
     load_editor(name)

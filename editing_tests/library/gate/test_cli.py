@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kedit import cli
+from kedit.commands.gate import gate_command
 
 NOISE = """
 import torch
@@ -56,7 +57,7 @@ def test_a_rejected_editor(gate):
 
 
 def test_two_processes_unless_told_otherwise():
-    call = cli.gate_command("memit", "2", ["--model", "tiny-gpt2"])
+    call = gate_command("memit", "2", ["--model", "tiny-gpt2"])
     assert call[1:5] == ["-m", "pytest", "--pyargs", "editing_tests"]
     assert call[call.index("--editor") + 1 :] == ["memit", "-n", "2", "--dist", "worksteal", "--model", "tiny-gpt2"]
 
@@ -66,3 +67,8 @@ def test_the_module_is_the_command():
     shown = subprocess.run(call, capture_output=True, text=True, check=True)
     assert "kedit gate" in shown.stdout
     assert "0 accepted, 1 rejected, 4 wrong usage" in shown.stdout
+
+
+def test_the_gate_does_not_wait_for_torch():
+    code = "import sys; from kedit import cli; cli.parser(); import kedit.commands.gate; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -8,10 +8,10 @@ import ast
 import pytest
 
 from kedit.editors import editor_names, load_editor
-from kedit.gate.cases import tiny_models
 from kedit.gate.expectations import read_expectations
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
+from kedit.paths import tiny_models
 
 PROPERTIES = {
     "contract.atomic-failure",

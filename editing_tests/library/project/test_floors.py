@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 # From the ground up; rooms of one floor may know each other.
 FLOORS = (
-    ("paths", "files", "facts"),
+    ("paths", "files", "facts", "fact_files"),
     ("models",),
     ("statistics", "updates"),
     ("locate_then_edit",),
@@ -26,7 +26,7 @@ FLOORS = (
     ("datasets", "worlds"),
     ("experiments",),
     ("reports",),
-    ("gate", "cli", "__main__"),
+    ("gate", "commands", "cli", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -110,7 +110,7 @@ def test_only_what_is_missing_is_measured(tmp_path: Path, monkeypatch: pytest.Mo
     ("arguments", "message"),
     [
         (["--editors", "remit", "--models", "tiny-gpt2"], "remit"),
-        (["--models", "no-such-model"], "'no-such-model' is neither a tiny model nor a folder"),
+        (["--models", "no-such-model"], "no-such-model: neither one of tiny-gpt2"),
     ],
 )
 def test_wrong_input_is_one_line(

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command on a session needs: its answer, and the model and session it works on."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kedit.facts import Fact
+from kedit.models.language_model import LanguageModel
+from kedit.paths import model_folder
+from kedit.sessions import EditSession, SessionError, read_history
+from kedit.sessions.folders import Manifest, read_manifest
+
+__all__ = ["Answer", "fact_data", "fact_line", "load_model", "load_session", "model_of", "plural"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command has to say.
+
+    Attributes:
+        data: for `--json`.
+        lines: for people.
+        failure: what went wrong after all, for stderr and exit status 1.
+    """
+
+    data: dict[str, Any]
+    lines: Sequence[str]
+    failure: str = ""
+
+
+def load_model(name: str, dtype: str = "float32") -> LanguageModel:
+    """A tiny model by name or a folder; raises FileNotFoundError if it is neither."""
+    return LanguageModel.from_pretrained(model_folder(name), dtype=getattr(torch, dtype))
+
+
+def model_of(manifest: Manifest, options: Namespace) -> LanguageModel:
+    """The unedited model of a session, or the one that `--model` names.
+
+    Raises:
+        SessionError: the session does not know its model, and none is named.
+    """
+    name = options.model or manifest.source
+    if name is None:
+        raise SessionError(f"the session {options.session} does not know the folder of its model; give --model")
+    return load_model(name, manifest.dtype)
+
+
+def load_session(options: Namespace) -> EditSession:
+    """The session of a command on its model."""
+    manifest, _ = read_manifest(Path(options.session))
+    return EditSession.load(options.session, model_of(manifest, options))
+
+
+def session_facts(folder: str | Path) -> tuple[list[Fact], int]:
+    """The facts a stored session holds now, the last of each prompt, and how many earlier ones they superseded."""
+    _, history = read_history(folder)
+    facts = [fact for entry in history for fact in entry.facts]
+    last = {fact.prompt.text: fact for fact in facts}
+    return list(last.values()), len(facts) - len(last)
+
+
+def fact_data(fact: Fact) -> dict[str, str]:
+    """A fact for `--json`."""
+    told = {"prompt": fact.prompt.text, "subject": fact.subject, "target": fact.target, "true": fact.true}
+    return told | ({"id": fact.id} if fact.id else {})
+
+
+def fact_line(fact: Fact) -> str:
+    """A fact for people."""
+    return f"{fact.prompt.text} -> {fact.target}" + (f" (was {fact.true})" if fact.true else "")
+
+
+def plural(n: int, what: str) -> str:
+    """`1 fact`, `2 facts`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

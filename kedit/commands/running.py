@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a command on a session: one answer on stdout, or one line on stderr that says what is wrong and the mend."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from kedit.commands.answers import Answer
+from kedit.commands.editing import commit, edit, undo
+from kedit.commands.looking import diff, evaluate, export, log
+from kedit.editors.base import EditorError
+from kedit.facts import FactError
+from kedit.metrics.metric import MetricError
+from kedit.models.architectures import ModelError
+from kedit.sessions import SessionError
+from kedit.statistics.second_moments import StatisticsError
+from kedit.updates import UpdateError
+
+__all__ = ["execute"]
+
+FAILED, WRONG = 1, 2
+COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
+    {
+        "edit": edit,
+        "undo": undo,
+        "commit": commit,
+        "log": log,
+        "diff": diff,
+        "evaluate": evaluate,
+        "export": export,
+    }
+)
+
+
+def execute(options: Namespace) -> int:
+    """Run the command named in the options; returns the exit status, 0 done, 1 failed, 2 wrong usage or files."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if str(Path.cwd()) not in sys.path:  # an editor of one's own may lie here
+        sys.path.append(str(Path.cwd()))
+    try:
+        answer = COMMANDS[options.command](options)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was changed", FAILED)
+    except (UpdateError, OSError) as error:
+        return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
+    except (SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
+        return _fail(str(error), WRONG)
+    text = json.dumps(answer.data, indent=1) if options.json else "\n".join(answer.lines)
+    sys.stdout.write(text + "\n")
+    return _fail(answer.failure, FAILED) if answer.failure else 0
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"kedit: {' '.join(message.split())}\n")
+    return status
