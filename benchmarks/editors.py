@@ -5,7 +5,7 @@
 
 An editor with the tag `batch` gets its facts in one call, any other one by one, each applied before the next. Second
 moments, contexts and the like are at hand before the clock starts. Every cell is measured in a fork of one process that
-holds the unedited model, so memory is what the edit adds to that. `x` is the time an edit over that of the first editor.
+holds the unedited model, so memory is what the edit adds to that. `x` is the time an edit over that of the first one.
 """
 
 from __future__ import annotations

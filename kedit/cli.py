@@ -44,6 +44,10 @@ def parser() -> argparse.ArgumentParser:
     gate.add_argument("editor", metavar="NAME", help="built-in name or package.module:Attribute")
     gate.add_argument("--jobs", "-n", default="2", metavar="N", help="processes, as pytest -n (default 2; 0 for none)")
 
+    listing = commands.add_parser(
+        "editors", help="list the built-in editors, their tags and what each is known to fail"
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON on stdout, with reasons and models")
     edit = _session_command(commands, "edit", "edit facts in a new or saved session", _EDIT)
     edit.add_argument(
         "--editor", metavar="NAME", help="built-in name or package.module:Attribute; as before if left out"

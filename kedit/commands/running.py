@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a command on a session: one answer on stdout, or one line on stderr that says what is wrong and the mend."""
+"""Runs a command: one answer on stdout, or one line on stderr that says what is wrong and the mend."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from kedit.commands.answers import Answer
 from kedit.commands.editing import commit, edit, undo
+from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
 from kedit.editors.base import EditorError
 from kedit.facts import FactError
@@ -26,6 +27,7 @@ __all__ = ["execute"]
 FAILED, WRONG = 1, 2
 COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
     {
+        "editors": editors,
         "edit": edit,
         "undo": undo,
         "commit": commit,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from kedit import cli
 from kedit.commands.gate import gate_command
+from kedit.editors import editor_names
 
 NOISE = """
 import torch
@@ -72,3 +74,19 @@ def test_the_module_is_the_command():
 def test_the_gate_does_not_wait_for_torch():
     code = "import sys; from kedit import cli; cli.parser(); import kedit.commands.gate; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_the_list_of_editors_tells_what_each_is_and_fails(capsys):
+    assert cli.main(["editors"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 * len(editor_names())
+    where = next(i for i, line in enumerate(lines) if line.startswith("memit-merge "))
+    assert lines[where].split(maxsplit=1)[1] == "Dong et al. 2025: several MLP down-projections"
+    assert lines[where + 1].split()[:3] == ["tags:", "batch,", "sequential,"]
+    known = "known failures: longevity.returning-subjects, perturbation.homogeneous-sequence"
+    assert lines[where + 2].strip() == known
+    assert cli.main(["editors", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["editors"]
+    assert [row["name"] for row in rows] == list(editor_names())
+    assert all(row["year"] >= 2020 and row["paper"] and row["tags"] for row in rows)
+    assert all(entry["reason"] for row in rows for entry in row["known_failures"])
