@@ -36,6 +36,9 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "memit-merge": BuiltIn("kedit.editors.memit:MemitMerge", "Dong et al.", 2025, f"several {_MLPS}"),
         "pmet": BuiltIn("kedit.editors.pmet:Pmet", "Li et al.", 2024, f"several {_MLPS}"),
         "d4s": BuiltIn("kedit.editors.d4s:D4S", "Huang et al.", 2024, f"several {_MLPS}, rebuilt from the base"),
+        "alphaedit": BuiltIn(
+            "kedit.editors.alphaedit:AlphaEdit", "Fang et al.", 2025, f"several {_MLPS}, in a null space"
+        ),
         "emmet": BuiltIn("kedit.editors.emmet:Emmet", "Gupta et al.", 2024, f"one {_MLP}"),
         "ft": BuiltIn("kedit.editors.fine_tuning:Ft", "Zhu et al.", 2020, f"one {_MLP}"),
         "ft-l": BuiltIn("kedit.editors.fine_tuning:FtL", "Zhu et al.", 2020, f"one {_MLP}, in a ball"),

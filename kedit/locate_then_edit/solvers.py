@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Constrained", "SolveError", "constrained", "history", "rank_one", "ridge"]
+__all__ = [
+    "Constrained",
+    "NullSpace",
+    "SolveError",
+    "constrained",
+    "history",
+    "null_space",
+    "projected",
+    "rank_one",
+    "ridge",
+]
 
 # Relative to the largest eigenvalue.
 DEPENDENT = 1e-11
@@ -102,6 +112,56 @@ def history(moment: Tensor, cross: Tensor, gram: Tensor, strength: float) -> Ten
     """
     matrix = strength * moment.double() + gram.double()
     return torch.cholesky_solve(cross.double().T, _cholesky(matrix, "lambda C + G")).T
+
+
+@dataclass(frozen=True, slots=True)
+class NullSpace:
+    """The directions that preserved keys hardly use: orthonormal columns `basis` `(f, q)`, and `energy`, the share
+    `tr(P C) / tr(C)` that preserved keys have in them."""
+
+    basis: Tensor
+    energy: float
+
+
+def null_space(moment: Tensor, threshold: float) -> NullSpace:
+    """The eigenvectors of `C` `(f, f)` whose eigenvalue is below `threshold` times the mean eigenvalue.
+
+    Relative, so that the rank does not change with the scale of the activations.
+
+    Raises:
+        SolveError: there is none.
+    """
+    values, vectors = torch.linalg.eigh(moment.double())
+    null = values < threshold * values.mean()
+    if not bool(null.any()):
+        raise SolveError(
+            f"no eigenvalue of the second moment is below {threshold} of their mean (the smallest is at "
+            f"{float(values[0] / values.mean()):.3g}): nothing could be changed; give a larger threshold"
+        )
+    return NullSpace(vectors[:, null], float(values[null].clamp(min=0).sum() / values.sum()))
+
+
+def projected(keys: Tensor, residuals: Tensor, basis: Tensor, gram: Tensor, l2: float) -> tuple[Tensor, Tensor]:
+    """AlphaEdit's least squares inside a null space, `Delta = R K^T U (U^T K K^T U + G + l2 I)^{-1} U^T`, as factors.
+
+    Args:
+        keys: `(f, n)`.
+        residuals: `(d, n)`.
+        basis: `U`, `(f, q)`, with the projector `P = U U^T`.
+        gram: `G = U^T (sum k k^T) U` over earlier keys, `(q, q)`.
+        l2: positive.
+
+    Returns:
+        `(left, right)`, `(d, n)` and `(f, n)`, with `Delta = left @ right.T`.
+
+    Raises:
+        SolveError: `l2` is not positive.
+    """
+    if l2 <= 0:
+        raise SolveError(f"l2 is {l2}; it must be positive")
+    seen = basis.T @ keys.double()
+    matrix = seen @ seen.T + gram + l2 * torch.eye(len(gram), dtype=torch.float64)
+    return residuals.double(), basis @ torch.cholesky_solve(seen, _cholesky(matrix, "U^T (K K^T + G) U + l2 I"))
 
 
 def rank_one(

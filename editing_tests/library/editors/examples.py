@@ -19,6 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "memit-merge": COMMON | {"layers": [1, 2], "ridge": 0.05},
     "pmet": COMMON | {"layers": [1, 2], "ridge": 0.05},
     "d4s": COMMON | {"layers": [1, 2], "ridge": 0.6},
+    "alphaedit": COMMON | {"layers": [1, 2], "threshold": 0.5, "l2": 0.01},
     "emmet": COMMON | {"layers": [1]},
     "ft": {"layer": 1, "lr": 5e-3, "steps": 5},
     "ft-l": {"layer": 1, "epsilon": 1e-3, "lr": 5e-3, "steps": 5},

@@ -43,7 +43,7 @@ HERE = __name__
 
 
 def test_built_in_names() -> None:
-    names = "rome r-rome memit memit-merge pmet d4s emmet ft ft-l ft-m"
+    names = "rome r-rome memit memit-merge pmet d4s alphaedit emmet ft ft-l ft-m"
     assert editor_names() == tuple(names.split())
     for name in editor_names():
         assert load_editor(name).name == name

@@ -10,7 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kedit.locate_then_edit.solvers import SolveError, constrained, history, rank_one, ridge
+from kedit.locate_then_edit.solvers import (
+    SolveError,
+    constrained,
+    history,
+    null_space,
+    projected,
+    rank_one,
+    ridge,
+)
 
 sizes = st.integers(1, 12)
 seeds = st.integers(0, 2**32 - 1)
@@ -141,6 +149,59 @@ def test_history_of_sums_is_one_batch(seed: int, d: int, f: int, n: int, strengt
         gram += keys[:, i : i + 1] @ keys[:, i : i + 1].T
     left, right = ridge(keys, residuals, torch.linalg.cholesky(moment), strength)
     assert relative(history(moment, cross, gram, strength), left @ right.T) < 1e-9
+
+
+def orthonormal(seed: int, f: int, q: int) -> Tensor:
+    columns = np.random.default_rng(seed).normal(size=(f, f))
+    return torch.tensor(np.linalg.qr(columns)[0][:, :q])
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, st.integers(1, 8), st.booleans(), st.data())
+def test_three_forms_of_the_projected_ridge_are_one(
+    seed: int, d: int, f: int, n: int, repeats: bool, data: st.DataObject
+) -> None:
+    _, keys, residuals = problem(seed, d, f, n, repeats)
+    basis = orthonormal(seed, f, data.draw(st.integers(1, f)))
+    earlier = torch.tensor(np.random.default_rng(seed + 1).normal(size=(f, 3)))
+    p, gram = basis @ basis.T, keys @ keys.T + earlier @ earlier.T
+    eye = torch.eye(f, dtype=torch.float64)
+    left, right = projected(keys, residuals, basis, basis.T @ earlier @ earlier.T @ basis, 0.3)
+    delta = left @ right.T
+    assert relative(delta, residuals @ keys.T @ p @ torch.linalg.inv(gram @ p + 0.3 * eye)) < 1e-8
+    assert relative(delta, residuals @ keys.T @ p @ torch.linalg.inv(p @ gram @ p + 0.3 * eye) @ p) < 1e-8
+    assert float((delta @ (eye - p)).norm()) < 1e-10 * max(1.0, float(delta.norm()))
+
+
+@settings(deadline=None)
+@given(seeds, sizes, sizes, st.integers(1, 8), strengths)
+def test_without_preserved_keys_the_projected_ridge_is_a_plain_one(
+    seed: int, d: int, f: int, n: int, strength: float
+) -> None:
+    _, keys, residuals = problem(seed, d, f, n, True)
+    eye, nothing = torch.eye(f, dtype=torch.float64), torch.zeros(f, f, dtype=torch.float64)
+    left, right = projected(keys, residuals, orthonormal(seed, f, f), nothing, strength)
+    plain_left, plain_right = ridge(keys, residuals, eye, strength)
+    assert relative(left @ right.T, plain_left @ plain_right.T) < 1e-9
+
+
+@settings(deadline=None)
+@given(seeds, st.integers(2, 12), st.floats(1e-3, 1e3))
+def test_the_null_space_is_relative_and_tells_its_energy(seed: int, f: int, scale: float) -> None:
+    moment, _, _ = problem(seed, 1, f, 1, False)
+    space, scaled = null_space(moment, 1.5), null_space(scale * moment, 1.5)
+    assert space.basis.shape == scaled.basis.shape
+    assert torch.allclose(space.basis.T @ space.basis, torch.eye(space.basis.shape[1], dtype=torch.float64), atol=1e-9)
+    energy = float((space.basis.T @ moment @ space.basis).trace() / moment.trace())
+    assert abs(space.energy - energy) < 1e-9
+    with pytest.raises(SolveError, match="give a larger threshold"):
+        null_space(moment, 0.0)
+
+
+def test_a_projected_ridge_of_zero_is_refused() -> None:
+    eye = torch.eye(2, dtype=torch.float64)
+    with pytest.raises(SolveError, match=r"l2 is 0\.0; it must be positive"):
+        projected(torch.ones(2, 1), torch.ones(2, 1), eye, eye, 0.0)
 
 
 def test_a_zero_key_changes_nothing_under_a_ridge() -> None:
