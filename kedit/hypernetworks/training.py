@@ -44,13 +44,13 @@ class Recipe:
     rank: int = 64
     depth: int = 2
     rate: float = 1e-3
-    steps: int = 2000
-    learning_rate: float = 1e-3
-    rate_learning_rate: float = 1e-3
+    steps: int = 800
+    learning_rate: float = 3e-3
+    rate_learning_rate: float = 3e-4
     edit_weight: float = 0.1
     locality_weight: float = 1.0
     clip: float = 100.0
-    validate_every: int = 100
+    validate_every: int = 50
     seed: int = 0
 
 

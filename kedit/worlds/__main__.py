@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     mend.add_argument("--model", type=Path, required=True, help="folder of the model")
     mend.add_argument("--out", type=Path, required=True, help="safetensors file of the weights")
     mend.add_argument("--seed", type=int, default=900_000, help="seed of the examples and of the network's start")
-    mend.add_argument("--steps", type=int, default=2000)
+    mend.add_argument("--steps", type=int, default=800)
     return parser
 
 
@@ -83,10 +83,14 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _train_mend(options: argparse.Namespace) -> None:
+    import torch
+
     from kedit.hypernetworks.transform import HypernetworkError
     from kedit.models.architectures import ModelError
     from kedit.worlds.mend import train_mend
 
+    # Small matrices gain nothing by more threads, and the numbers would depend on how many there are.
+    torch.set_num_threads(1)
     try:
         card = train_mend(options.model, options.out, seed=options.seed, steps=options.steps, show_progress=True)
     except (ModelError, HypernetworkError) as error:

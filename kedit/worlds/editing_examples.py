@@ -47,8 +47,8 @@ class EditingExamples:
     """Edits of the facts of `subjects` to random objects of their relations, drawn by number.
 
     The object is one that other subjects of the world have, and neither the true one nor the one that the world's own
-    edit request names. Outer texts are the prompt and its paraphrases. The texts that should stay are a true sentence of
-    the same relation about another subject, and any sentence as the model was trained on; both are about `subjects`.
+    edit request names. Outer texts are the prompt and one of its paraphrases. The texts that should stay are a true
+    sentence of the same relation about another subject, and any sentence as the model was trained on, about `subjects`.
     """
 
     world: World
@@ -96,4 +96,4 @@ class EditingExamples:
         fellow = rng.choice(self._fellows(entry))
         near = say(fellow.relation, fellow.subject.name, fellow.true, template=0, lead=0).text
         text = draw_sentence(self.subjects, self._entries, rng).text
-        return Example(fact, (fact.prompt.text, *fact.paraphrases), (near, text))
+        return Example(fact, (fact.prompt.text, rng.choice(fact.paraphrases)), (near, text))

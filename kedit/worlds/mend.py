@@ -31,7 +31,7 @@ __all__ = ["SEED", "STEPS", "measure", "train_mend"]
 
 # The gate's draws have small seeds.
 SEED = 900_000
-STEPS = 2000
+STEPS = 800
 _BLOCKS = 3
 _EDITS = 8  # edits a step, each on its own
 _VALIDATION = 64

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from editing_tests.library.random_models import random_model
+from editing_tests.library.random_networks import weights_file
 from kedit.editors import EditorError, editor_names, load_editor
 from kedit.editors.d4s import D4SState
 from kedit.facts import Fact, FactError, Prompt
@@ -230,9 +231,10 @@ def test_ft_l_loss_is_the_mean_of_the_models_own_labelled_losses(n: int) -> None
 
 @pytest.mark.parametrize("name", editor_names())
 @pytest.mark.parametrize("family", ["gpt2", "gptj", "llama", "qwen2"])
-def test_every_editor_leaves_the_model_when_computing_and_when_refusing(name: str, family: str) -> None:
+def test_every_editor_leaves_the_model_when_computing_and_when_refusing(name: str, family: str, tmp_path: Path) -> None:
     model = model_of(family)
-    editor, before = load_editor(name, SETTINGS[name]), model.fingerprint()
+    settings = SETTINGS | {"mend": {"weights": str(weights_file(model, tmp_path))}}
+    editor, before = load_editor(name, settings[name]), model.fingerprint()
     editor.edit(model, [BORN])
     assert model.fingerprint() == before
     with pytest.raises(FactError, match="field 'target' is empty; give the new object"):
