@@ -22,7 +22,7 @@ from kedit.models.scoring import score_targets
 from kedit.models.tokens import Text, collate, encode
 from kedit.updates import Update, base_of
 
-RECIPE = Recipe(layers=LAYERS, rank=3, steps=6, validate_every=2, learning_rate=1e-2, seed=4)
+RECIPE = Recipe(layers=LAYERS, rank=3, steps=6, validate_every=2, learning_rate=1e-2, rate_learning_rate=1e-3, seed=4)
 FACTS = some_facts(12)
 
 
@@ -52,7 +52,7 @@ def run_training(model: LanguageModel, folder: Path, recipe: Recipe = RECIPE, st
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, family: str) -> None:
     model = random_model(family)
     whole = run_training(model, tmp_path / "whole")
-    for stop in (3, 5):  # between two validations
+    for stop in (3, 5, 6):  # between two validations, and when all is done
         with pytest.raises(Stop):
             run_training(model, tmp_path / "cut", stop=stop)
     resumed = run_training(model, tmp_path / "cut")
