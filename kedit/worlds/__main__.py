@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     mend = commands.add_parser("train-mend", help="train MEND's weights for a tiny model, or go on with them")
     mend.add_argument("--model", type=Path, required=True, help="folder of the model")
     mend.add_argument("--out", type=Path, required=True, help="safetensors file of the weights")
+    # The gate draws with small seeds.
     mend.add_argument("--seed", type=int, default=900_000, help="seed of the examples and of the network's start")
     mend.add_argument("--steps", type=int, default=800)
     return parser

@@ -27,20 +27,15 @@ from kedit.worlds.editing_examples import EditingExamples, halve
 from kedit.worlds.entries import Subject
 from kedit.worlds.world import World, WorldError
 
-__all__ = ["SEED", "STEPS", "measure", "train_mend"]
+__all__ = ["measure", "train_mend"]
 
-# The gate's draws have small seeds.
-SEED = 900_000
-STEPS = 800
 _BLOCKS = 3
 _EDITS = 8  # edits a step, each on its own
 _VALIDATION = 64
 _MEASURED = 50
 
 
-def train_mend(
-    folder: Path, out: Path, *, seed: int = SEED, steps: int = STEPS, show_progress: bool = False
-) -> dict[str, Any]:
+def train_mend(folder: Path, out: Path, *, seed: int, steps: int, show_progress: bool = False) -> dict[str, Any]:
     """Train MEND's weights for the model in `folder` and write them to `out`; goes on from a checkpoint beside it.
 
     Edits are those of `EditingExamples` on one half of the world's subjects, in the MLPs of the last three blocks
