@@ -43,6 +43,7 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "ft": BuiltIn("kedit.editors.fine_tuning:Ft", "Zhu et al.", 2020, f"one {_MLP}"),
         "ft-l": BuiltIn("kedit.editors.fine_tuning:FtL", "Zhu et al.", 2020, f"one {_MLP}, in a ball"),
         "ft-m": BuiltIn("kedit.editors.fine_tuning:FtM", "Zhang et al.", 2024, f"one {_MLP}"),
+        "mend": BuiltIn("kedit.editors.mend:Mend", "Mitchell et al.", 2022, "all MLP weights of the last blocks"),
     }
 )
 

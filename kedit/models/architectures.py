@@ -7,7 +7,7 @@ The row is chosen by `config.model_type`, which the checkpoint itself declares, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 __all__ = ["ARCHITECTURES", "Architecture", "ModelError", "architecture_of"]
@@ -28,6 +28,7 @@ class Architecture:
         norm: path of the final norm.
         attention: path of the attention inside a block; it adds its output `(d,)` to the residual stream.
         rotary: path of the module that makes position embeddings for every block, or None.
+        up: paths of the MLP projections before the down-projection inside a block; they read `(d,)` and give `(f,)`.
 
     In every row the block adds the MLP's output to the residual stream unscaled, so a vector added to the MLP's
     output and one added to the block's output are the same thing.
@@ -39,18 +40,20 @@ class Architecture:
     norm: str
     attention: str
     rotary: str | None = None
+    up: tuple[str, ...] = field(kw_only=True)
 
 
 def _llama_like(family: str) -> Architecture:
-    return Architecture(family, "model.layers", "mlp.down_proj", "model.norm", "self_attn", "model.rotary_emb")
+    up = ("mlp.gate_proj", "mlp.up_proj")
+    return Architecture(family, "model.layers", "mlp.down_proj", "model.norm", "self_attn", "model.rotary_emb", up=up)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         row.family: row
         for row in (
-            Architecture("gpt2", "transformer.h", "mlp.c_proj", "transformer.ln_f", "attn"),
-            Architecture("gptj", "transformer.h", "mlp.fc_out", "transformer.ln_f", "attn"),
+            Architecture("gpt2", "transformer.h", "mlp.c_proj", "transformer.ln_f", "attn", up=("mlp.c_fc",)),
+            Architecture("gptj", "transformer.h", "mlp.fc_out", "transformer.ln_f", "attn", up=("mlp.fc_in",)),
             Architecture(
                 "gpt_neox",
                 "gpt_neox.layers",
@@ -58,6 +61,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "gpt_neox.final_layer_norm",
                 "attention",
                 "gpt_neox.rotary_emb",
+                up=("mlp.dense_h_to_4h",),
             ),
             _llama_like("llama"),
             _llama_like("mistral"),

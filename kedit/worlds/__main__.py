@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m kedit.worlds`: generate the world's records, print its statistics, train a tiny model."""
+"""`python -m kedit.worlds`: a world's records and statistics, training of a tiny model and of MEND's weights for it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
             _generate(options.seed, options.out)
         elif options.command == "statistics":
             _statistics(options.seed)
+        elif options.command == "train-mend":
+            _train_mend(options)
         else:
             _train(options)
     except WorldError as error:
@@ -44,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--world-seed", type=int, default=0, help="seed of the world")
     train.add_argument("--steps", type=int, default=700)
     train.add_argument("--out", type=Path, required=True)
+    mend = commands.add_parser("train-mend", help="train MEND's weights for a tiny model, or go on with them")
+    mend.add_argument("--model", type=Path, required=True, help="folder of the model")
+    mend.add_argument("--out", type=Path, required=True, help="safetensors file of the weights")
+    # The gate draws with small seeds.
+    mend.add_argument("--seed", type=int, default=900_000, help="seed of the examples and of the network's start")
+    mend.add_argument("--steps", type=int, default=800)
     return parser
 
 
@@ -73,6 +81,24 @@ def _train(options: argparse.Namespace) -> None:
         f"{card['name']}: recall {recall['template_0']:.4f} (template 0), {recall['all_templates']:.4f} (all), "
         f"{card['training_seconds']} s\n"
     )
+
+
+def _train_mend(options: argparse.Namespace) -> None:
+    import torch
+
+    from kedit.hypernetworks.transform import HypernetworkError
+    from kedit.models.architectures import ModelError
+    from kedit.worlds.mend import train_mend
+
+    # Small matrices gain nothing by more threads, and the numbers would depend on how many there are.
+    torch.set_num_threads(1)
+    try:
+        card = train_mend(options.model, options.out, seed=options.seed, steps=options.steps, show_progress=True)
+    except (ModelError, HypernetworkError) as error:
+        raise WorldError(str(error)) from error
+    for half, found in card["measured"].items():
+        numbers = ", ".join(f"{name} {found[name]:.3f}" for name in ("ES", "PS", "NS", "EM"))
+        sys.stdout.write(f"{options.out}: {half}: {numbers}\n")
 
 
 if __name__ == "__main__":

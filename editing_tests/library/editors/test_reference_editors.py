@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from editing_tests.library.editors.examples import ADA, BORN, PLAYS, SETTINGS, TEXTS, fact, model_of
+from editing_tests.library.random_networks import weights_file
 from kedit.editors import editor_names, load_editor
 from kedit.facts import FactError
 from kedit.locate_then_edit.keys import SubjectReader
@@ -89,9 +92,10 @@ def test_merge_is_memit_when_all_keys_differ_and_not_when_they_are_equal() -> No
 
 @pytest.mark.parametrize("name", editor_names())
 @pytest.mark.parametrize("family", ["gpt2", "gptj", "llama", "qwen2"])
-def test_every_editor_leaves_the_model_when_computing_and_when_refusing(name: str, family: str) -> None:
+def test_every_editor_leaves_the_model_when_computing_and_when_refusing(name: str, family: str, tmp_path: Path) -> None:
     model = model_of(family)
-    editor, before = load_editor(name, SETTINGS[name]), model.fingerprint()
+    settings = SETTINGS | {"mend": {"weights": str(weights_file(model, tmp_path))}}
+    editor, before = load_editor(name, settings[name]), model.fingerprint()
     editor.edit(model, [BORN])
     assert model.fingerprint() == before
     with pytest.raises(FactError, match="field 'target' is empty; give the new object"):

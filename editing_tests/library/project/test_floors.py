@@ -19,7 +19,7 @@ FLOORS = (
     ("paths", "files", "facts", "fact_files"),
     ("models",),
     ("statistics", "updates"),
-    ("locate_then_edit",),
+    ("locate_then_edit", "hypernetworks"),
     ("editors",),
     ("sessions",),
     ("metrics",),
