@@ -20,13 +20,17 @@ def table(rows: Mapping[str, Mapping[str, float]], tolerances: Mapping[str, floa
 
     Args:
         rows: row -> column -> number.
-        tolerances: column -> absolute tolerance, written into the file when it is made.
+        tolerances: column -> absolute tolerance of numbers up to 1, written into the file when it is made; that of
+            larger ones grows with them.
 
     Raises:
         KeyError: a column without a tolerance.
     """
     return {
-        row: {column: {"value": round(value, 6), "atol": tolerances[column]} for column, value in columns.items()}
+        row: {
+            column: {"value": round(value, 6), "atol": round(tolerances[column] * max(1.0, abs(value)), 6)}
+            for column, value in columns.items()
+        }
         for row, columns in rows.items()
     }
 
