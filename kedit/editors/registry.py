@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "memit-merge": "kedit.editors.memit:MemitMerge",
         "d4s": "kedit.editors.d4s:D4S",
         "ft-l": "kedit.editors.ft_l:FtL",
+        "kn": "kedit.editors.kn:Kn",
         "grace": "kedit.editors.grace:Grace",
     }
 )
