@@ -31,7 +31,8 @@ class KnSettings:
     """Settings of KN.
 
     Attributes:
-        steps: points of the integral.
+        steps: points of the integral; where they leave a gap above `tolerance`, twice as many, and so on.
+        most_steps: where doubling them ends.
         threshold: a prompt's neurons are those above this share of its largest attribution in any layer.
         share: share of the prompts that must find a neuron, at first.
         fewest: neurons of a fact; with fewer the share falls in steps of 0.05.
@@ -45,6 +46,7 @@ class KnSettings:
     """
 
     steps: int = 20
+    most_steps: int = 1280
     threshold: float = 0.2
     share: float = 0.7
     fewest: int = 2
@@ -53,7 +55,7 @@ class KnSettings:
     new_weight: float = 8.0
     embedding: Literal["output", "input"] = "output"
     tokens: Literal["first", "all"] = "first"
-    tolerance: float = 0.1
+    tolerance: float = 0.05
     contexts: ContextConfig = field(default_factory=ContextConfig)
 
 
@@ -109,11 +111,13 @@ class Kn:
         rows = encode(model.tokenizer, [Text(fact.prompt, fact.true, context) for context in session.contexts])
         (wanted,) = encode(model.tokenizer, [Text(fact.prompt, fact.target)])
         with model.frozen():
-            found = attribute_neurons(model, rows, setting.steps)
+            found = attribute_neurons(
+                model, rows, setting.steps, tolerance=setting.tolerance, most_steps=setting.most_steps
+            )
         if found.gap > setting.tolerance:
             raise EditorError(
-                f"kn: the attributions of {fact.label} miss the change of its probability by {found.gap:.2g}; take "
-                f"more steps than {setting.steps}"
+                f"kn: the attributions of {fact.label} miss the change of its probability by {found.gap:.2g} after "
+                f"{found.steps} steps; raise 'most_steps' to take more steps"
             )
         chosen, share = select(found, setting)
         old, new = (_embedding(model, row.target_ids, setting) for row in (rows[0], wanted))
@@ -127,6 +131,7 @@ class Kn:
             "neurons": {layer: neurons.tolist() for layer, neurons in enumerate(chosen) if len(neurons)},
             "share": share,
             "completeness_gap": found.gap,
+            "steps": found.steps,
         }
         return recorded(self.name, model, facts, changes, setting, notes=notes), session
 

@@ -7,6 +7,7 @@ output by `(alpha - 1) W a` at that token and nothing else: each point costs onl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -32,11 +33,13 @@ class Attributions:
         found: `(rows, layers)`, the sum of a layer's scores.
         expected: `(rows, layers)`, the probability with the layer's neurons as they are less that with all at zero,
             which `found` approaches as the steps grow.
+        steps: points of the midpoint rule, for the rows and layers that needed the most.
     """
 
     scores: Tensor
     found: Tensor
     expected: Tensor
+    steps: int
 
     @property
     def gap(self) -> float:
@@ -45,7 +48,13 @@ class Attributions:
 
 
 def attribute_neurons(
-    model: LanguageModel, rows: Sequence[Row], steps: int, *, batch_tokens: int = BATCH_TOKENS
+    model: LanguageModel,
+    rows: Sequence[Row],
+    steps: int,
+    *,
+    tolerance: float = math.inf,
+    most_steps: int = 1,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> Attributions:
     """Attribute the probability of each row's target to the neurons at the last token before it.
 
@@ -57,6 +66,8 @@ def attribute_neurons(
         model: the model as it is now; run it inside `model.frozen()`.
         rows: sentences with a target.
         steps: points of the midpoint rule.
+        tolerance: a row's layer whose sum is farther than this from complete is done again with twice the steps.
+        most_steps: where doubling ends.
         batch_tokens: padded tokens run at once.
     """
     starts = [row.target_start - 1 for row in rows]
@@ -69,15 +80,21 @@ def attribute_neurons(
         for layer in layers[1:]:
             stack.enter_context(hooked(model, Site("block", layer), hidden.append))
         first.forward(model, first.hidden)
-    scores, found, expected = [], [], []
+    shape = len(rows), model.n_blocks
+    scores, expected, taken = torch.zeros(*shape, model.f), torch.zeros(shape), steps
     for layer in layers:
         neurons, weight = keys[Site("key", layer)].float(), model.weight(layer).float()
+        output = neurons @ weight.T
         replay = replace(first, layer=layer, hidden=hidden[layer])
-        slope, difference = _integrate(model, replay, rows, neurons @ weight.T, steps, batch_tokens)
-        scores.append((neurons * (slope @ weight)).cpu())
-        found.append(scores[-1].sum(1))
-        expected.append(difference.cpu())
-    return Attributions(torch.stack(scores, 1), torch.stack(found, 1), torch.stack(expected, 1))
+        left, points = torch.arange(len(rows), device=model.device), steps
+        while len(left):
+            asked = [rows[i] for i in left.tolist()]
+            slope, change = _integrate(model, replay.select(left), asked, output[left], points, batch_tokens)
+            score = neurons[left] * (slope @ weight)
+            scores[left.cpu(), layer], expected[left.cpu(), layer] = score.cpu(), change.cpu()
+            taken, points = max(taken, points), 2 * points
+            left = left[(score.sum(1) - change).abs() > tolerance] if points <= most_steps else left[:0]
+    return Attributions(scores, scores.sum(2), expected, taken)
 
 
 def _integrate(
