@@ -53,8 +53,8 @@ class GraceSettings:
 class Grace:
     """General retrieval adaptor for continual editing; settings as keyword arguments, see `GraceSettings`.
 
-    The query of a fact is the input of the down-projection at the last token of its prompt. Far from all keys it becomes
-    a new entry; near an entry with another target it becomes a new entry and the two balls split the way between them;
+    The query of a fact is the input of the down-projection at the last token of its prompt. Far from all keys it is a
+    new entry; near an entry with another target it is a new entry and the two balls split the way between them;
     near one with the same target that ball grows (section 3.2, and its algorithm 1). Then the value of the entry that
     answers is trained on the target's likelihood, and nothing else.
 
@@ -65,7 +65,7 @@ class Grace:
       prompt's last token asks the same with or without a target behind it, and this is "the last token" without an
       index that could be stale.
     * The published code compares targets by the mean of their token ids; here they are the same when their ids are.
-    * The published code wraps the up-projection of GPT-2 and the down-projection of Llama; here it is always the latter.
+    * The published code wraps the up-projection in GPT-2 and the down-projection in Llama; here it is the latter.
     * Asking another target of a prompt that has an entry would leave two balls of radius zero; here that entry is
       trained anew.
     * A ball grows by the `coverage` rule; moving its key half way, an option of the published code, is not here.
@@ -106,9 +106,7 @@ class Grace:
         return recorded(self.name, model, facts, {}, setting, memory=book, notes=notes), None
 
 
-def place(
-    book: Codebook, query: Tensor, value: Tensor, label: tuple[int, ...], radius: float
-) -> tuple[Codebook, int]:
+def place(book: Codebook, query: Tensor, value: Tensor, label: tuple[int, ...], radius: float) -> tuple[Codebook, int]:
     """The codebook with a place for `query` `(f,)`, and the entry that answers it (algorithm 1 of the paper).
 
     Args:

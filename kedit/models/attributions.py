@@ -58,9 +58,9 @@ def attribute_neurons(
 ) -> Attributions:
     """Attribute the probability of each row's target to the neurons at the last token before it.
 
-    `score_i = a_i * integral of dP(alpha a) / da_i over alpha from 0 to 1`, layer by layer, by the midpoint rule. `P` is
-    the mean over the target's tokens of their probabilities, each given the tokens before it. All that the scores
-    promise is completeness: a layer's sum to `P(a) - P(0)`.
+    `score_i = a_i * integral of dP(alpha a) / da_i over alpha from 0 to 1`, layer by layer, by the midpoint rule. `P`
+    is the mean over the target's tokens of their probabilities, each given the tokens before it. A layer's scores sum
+    to `P(a) - P(0)`, up to the error of the rule.
 
     Args:
         model: the model as it is now; run it inside `model.frozen()`.
