@@ -31,28 +31,28 @@ class KnSettings:
     """Settings of KN.
 
     Attributes:
+        old_weight: times the embedding of the old answer, subtracted; 1 on BERT (paper).
+        new_weight: times the embedding of the new answer, added; 8 on BERT (paper).
         steps: points of the integral; where they leave a gap above `tolerance`, twice as many, and so on.
         most_steps: where doubling them ends.
         threshold: a prompt's neurons are those above this share of its largest attribution in any layer.
         share: share of the prompts that must find a neuron, at first.
         fewest: neurons of a fact; with fewer the share falls in steps of 0.05.
         most: neurons of a fact; with more the share rises in steps of 0.05, at most to 1.
-        old_weight: times the embedding of the old answer, subtracted.
-        new_weight: times the embedding of the new answer, added.
         embedding: rows of the `output` matrix, or of the `input` one.
         tokens: the embedding of an answer is that of its `first` token, or the sum of `all`.
         tolerance: largest distance of the attributions from completeness, as a probability.
         contexts: the sampled prefixes; with the bare prompt they are the prompts that express the fact.
     """
 
+    old_weight: float
+    new_weight: float
     steps: int = 20
     most_steps: int = 1280
     threshold: float = 0.2
     share: float = 0.7
     fewest: int = 2
     most: int = 5
-    old_weight: float = 1.0
-    new_weight: float = 8.0
     embedding: Literal["output", "input"] = "output"
     tokens: Literal["first", "all"] = "first"
     tolerance: float = 0.05
@@ -163,7 +163,7 @@ def _embedding(model: LanguageModel, ids: Sequence[int], setting: KnSettings) ->
     """The embedding `(d,)` of an answer, float64."""
     table = model.head if setting.embedding == "output" else model.module.get_input_embeddings()
     asked = list(ids[:1] if setting.tokens == "first" else ids)
-    return table.weight.detach()[asked].double().sum(0).cpu()  # type: ignore[index, operator, union-attr]
+    return table.weight.detach()[asked].double().sum(0).cpu()  # type: ignore[index, operator]
 
 
 def _columns(neurons: Tensor, column: Tensor, f: int) -> LowRank:

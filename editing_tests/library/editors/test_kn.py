@@ -20,7 +20,7 @@ from kedit.models.tokens import Row, Text, collate, encode
 from kedit.updates import LowRank
 
 FAMILIES = ("gpt2", "gptj", "llama", "qwen2")
-SETTINGS: dict[str, Any] = {"steps": 10, "contexts": {"count": 2, "length": 5}}
+SETTINGS: dict[str, Any] = {"old_weight": 1.0, "new_weight": 8.0, "steps": 10, "contexts": {"count": 2, "length": 5}}
 
 
 def fact(subject: str, template: str, target: str, true: str = "Peru") -> Fact:
@@ -145,7 +145,7 @@ def attributions(*prompts: list[float]) -> Attributions:
 
 
 def chosen(found: Attributions, **settings: Any) -> tuple[list[list[int]], float]:
-    layers, share = select(found, KnSettings(**settings))
+    layers, share = select(found, KnSettings(old_weight=1.0, new_weight=8.0, **settings))
     return [layer.tolist() for layer in layers], share
 
 

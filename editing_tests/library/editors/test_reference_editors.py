@@ -28,6 +28,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "memit-merge": COMMON | {"layers": [1, 2], "ridge": 0.05},
     "d4s": COMMON | {"layers": [1, 2], "ridge": 0.6},
     "ft-l": {"layer": 1, "epsilon": 1e-3, "lr": 5e-3, "steps": 5},
+    "kn": {"old_weight": 1.0, "new_weight": 8.0, "steps": 4, "contexts": {"count": 2, "length": 5}},
+    "grace": {"layer": 1, "steps": 4},
 }
 
 

@@ -42,7 +42,7 @@ HERE = __name__
 
 
 def test_built_in_names() -> None:
-    assert editor_names() == ("rome", "memit", "memit-merge", "d4s", "ft-l")
+    assert editor_names() == ("rome", "memit", "memit-merge", "d4s", "ft-l", "kn", "grace")
     for name in editor_names():
         assert load_editor(name).name == name
 
@@ -57,7 +57,7 @@ def test_classes_factories_and_instances_of_others() -> None:
     ("name", "config", "message"),
     [
         ("memitt", {}, "unknown editor 'memitt', did you mean 'memit'"),
-        ("nothing", {}, "built in are rome, memit, memit-merge, d4s, ft-l"),
+        ("nothing", {}, "built in are rome, memit, memit-merge, d4s, ft-l, kn, grace"),
         ("no.such.module:Editor", {}, "module 'no.such.module' cannot be imported: ModuleNotFoundError"),
         (f"{HERE}:Missing", {}, "has no attribute 'Missing'"),
         (f"{HERE}:", {}, "expected 'package.module:Attribute'"),
