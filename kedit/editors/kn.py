@@ -163,7 +163,7 @@ def _embedding(model: LanguageModel, ids: Sequence[int], setting: KnSettings) ->
     """The embedding `(d,)` of an answer, float64."""
     table = model.head if setting.embedding == "output" else model.module.get_input_embeddings()
     asked = list(ids[:1] if setting.tokens == "first" else ids)
-    return table.weight.detach()[asked].double().sum(0).cpu()  # type: ignore[index, operator]
+    return table.get_parameter("weight").detach()[asked].double().sum(0).cpu()
 
 
 def _columns(neurons: Tensor, column: Tensor, f: int) -> LowRank:
