@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kedit.editors.base import EditorError, Tags
+from kedit.editors.base import Tags
 from kedit.editors.settings import Configured, recorded
 from kedit.facts import Fact
 from kedit.locate_then_edit.contexts import ContextConfig
@@ -64,10 +64,6 @@ class Rome(Configured[RomeSettings]):
             EditorError: more than one fact.
         """
         setting = self.begin(model, facts)
-        if len(facts) > 1:
-            raise EditorError(
-                f"{self.name} edits one fact a call and got {len(facts)}; call it once for each, in sequence"
-            )
         (layer,) = model.check_layers([setting.layer])
         session = state or open_session(model, [layer], setting.contexts, covariance=setting.covariance)
         key, value = Site("key", layer), Site("value", layer)

@@ -18,7 +18,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from kedit.editors.base import EditorError
+from kedit.editors.base import EditorError, Tags
 from kedit.facts import Fact, check_facts
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.values import ValueConfig
@@ -135,10 +135,12 @@ class Configured(Generic[T]):
 
     Attributes:
         name: the editor's name, and its preset's.
+        tags: what the editor is.
         settings: the dataclass of its settings.
     """
 
     name: str
+    tags: Tags
     settings: type[T]
 
     def __init__(self, **settings: Any) -> None:
@@ -151,9 +153,13 @@ class Configured(Generic[T]):
 
         Raises:
             FactError: a fact cannot be edited as asked.
-            EditorError: a setting is missing.
+            EditorError: a setting is missing, or several facts for an editor without the tag `batch`.
         """
         check_facts(facts)
+        if not self.tags.batch and len(facts) > 1:
+            raise EditorError(
+                f"{self.name} edits one fact a call and got {len(facts)}; call it once for each, in sequence"
+            )
         return resolve(self.settings, model, self._given, name=self.name)
 
 

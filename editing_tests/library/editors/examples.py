@@ -23,6 +23,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "emmet": COMMON | {"layers": [1]},
     "ft": {"layer": 1, "lr": 5e-3, "steps": 5},
     "ft-l": {"layer": 1, "epsilon": 1e-3, "lr": 5e-3, "steps": 5},
+    "kn": {"old_weight": 1.0, "new_weight": 8.0, "steps": 4, "contexts": {"count": 2, "length": 5}},
+    "grace": {"layer": 1, "steps": 4},
     "ft-m": {"layer": 1, "lr": 5e-3, "steps": 5},
 }
 

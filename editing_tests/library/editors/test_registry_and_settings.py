@@ -43,7 +43,7 @@ HERE = __name__
 
 
 def test_built_in_names() -> None:
-    names = "rome r-rome memit memit-merge pmet d4s alphaedit emmet ft ft-l ft-m mend"
+    names = "rome r-rome memit memit-merge pmet d4s alphaedit emmet ft ft-l ft-m mend kn grace"
     assert editor_names() == tuple(names.split())
     for name in editor_names():
         assert load_editor(name).name == name

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from kedit.editors import editor_names
+
 PROPERTIES = """
 import pytest
 
@@ -56,7 +58,7 @@ def test_without_editor_everything_runs_on_the_default_matrix(run, pytester):
     result = run("-k", "single or something_else", "--collect-only", "-q")
     listed = [line for line in result.outlines if "::" in line]
     assert sum("something_else" in line for line in listed) == 1
-    for editor in ("rome", "memit", "memit-merge", "d4s", "ft-l", "mend"):
+    for editor in editor_names():
         assert any(f"[{editor}@tiny-gpt2]" in line for line in listed)
     assert not any("memit@tiny-llama" in line for line in listed)
 
