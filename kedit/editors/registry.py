@@ -45,9 +45,7 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "ft-m": BuiltIn("kedit.editors.fine_tuning:FtM", "Zhang et al.", 2024, f"one {_MLP}"),
         "mend": BuiltIn("kedit.editors.mend:Mend", "Mitchell et al.", 2022, "all MLP weights of the last blocks"),
         "kn": BuiltIn("kedit.editors.kn:Kn", "Dai et al.", 2022, f"a few columns of any {_MLPS}"),
-        "grace": BuiltIn(
-            "kedit.editors.grace:Grace", "Hartvigsen et al.", 2023, "a codebook beside one layer"
-        ),
+        "grace": BuiltIn("kedit.editors.grace:Grace", "Hartvigsen et al.", 2023, "a codebook beside one layer"),
     }
 )
 

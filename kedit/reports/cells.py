@@ -19,7 +19,17 @@ __all__ = ["METRICS", "Cell", "CellError", "CellStore", "code_fingerprint", "ver
 METRICS = ("ES", "PS", "NS", "S", "EM")
 SCHEMA = 1
 # What a cell's numbers depend on; the rest of the package only shows them.
-_MEASURING = ("facts.py", "updates.py", "models", "statistics", "locate_then_edit", "editors", "metrics", "worlds")
+_MEASURING = (
+    "facts.py",
+    "updates.py",
+    "models",
+    "statistics",
+    "locate_then_edit",
+    "hypernetworks",
+    "editors",
+    "metrics",
+    "worlds",
+)
 
 
 class CellError(ValueError):

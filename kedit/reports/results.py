@@ -28,6 +28,9 @@ from kedit.worlds.cards import seeds_of
 
 __all__ = ["main", "results"]
 
+# As many as a reader tells apart.
+FIGURE_EDITORS = ("rome", "memit", "memit-merge", "d4s", "alphaedit", "ft-l", "grace")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status, 2 for wrong input."""
@@ -38,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"), help="the page (default: %(default)s)")
     parser.add_argument("--figure", type=Path, help="also draw the figure, as SVG or PNG")
     parser.add_argument("--figure-model", default="tiny-gpt2", help="model of the figure (default: %(default)s)")
+    parser.add_argument(
+        "--figure-editors", nargs="+", default=FIGURE_EDITORS, metavar="NAME", help="lines of the figure"
+    )
     parser.add_argument("--editors", nargs="+", metavar="NAME", help="default: every built-in editor")
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="tiny models or folders (default: all tiny ones)")
     parser.add_argument("--draws", type=int, default=3, help="draws of facts (default: %(default)s)")
@@ -66,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             out=given.out,
             figure=given.figure,
             figure_model=given.figure_model,
+            figure_editors=given.figure_editors,
         )
     except (CellError, EditorError, FigureError, FileNotFoundError, ModelError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -87,6 +94,7 @@ def results(
     out: Path,
     figure: Path | None = None,
     figure_model: str = "tiny-gpt2",
+    figure_editors: Sequence[str] = FIGURE_EDITORS,
 ) -> None:
     """Measure what is missing in `cells`, then write the page `out` and, if asked, the figure.
 
@@ -114,7 +122,8 @@ def results(
     page = results_page(shown, stated, one_by_one)
     write_atomically(out, lambda part: part.write_text(page, encoding="utf-8"))
     if figure is not None:
-        draw_figure([cell for cell in shown if cell.model == figure_model], figure, one_by_one)
+        drawn = [cell for cell in shown if cell.model == figure_model and cell.editor in figure_editors]
+        draw_figure(drawn, figure, one_by_one)
 
 
 def _chosen(store: CellStore, editors: Sequence[str], folders: Sequence[Path], draws: int) -> list[Cell]:
