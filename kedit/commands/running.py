@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from kedit.commands.answers import Answer
+from kedit.commands.answers import Answer, json_data
 from kedit.commands.editing import commit, edit, undo
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
@@ -54,7 +54,7 @@ def execute(options: Namespace) -> int:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
     except (SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
         return _fail(str(error), WRONG)
-    text = json.dumps(answer.data, indent=1) if options.json else "\n".join(answer.lines)
+    text = json.dumps(json_data(answer.data), indent=1, allow_nan=False) if options.json else "\n".join(answer.lines)
     sys.stdout.write(text + "\n")
     return _fail(answer.failure, FAILED) if answer.failure else 0
 

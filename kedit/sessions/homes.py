@@ -153,7 +153,11 @@ class Home:
 def recipe_in(manifest: Manifest) -> Recipe:
     """The recipe of the editor a session was made with."""
     package = Recipe(manifest.editor, None).package
-    return Recipe(manifest.editor, _bare(package).decode(manifest.settings, "the editor's settings"))
+    return Recipe(manifest.editor, Decoder(_no_tensor, {package}).decode(manifest.settings, "the editor's settings"))
+
+
+def _no_tensor(digest: str) -> torch.Tensor:
+    raise SessionError(f"a tensor ({digest[:12]}) stands where plain data is expected; the file is damaged")
 
 
 def read_history(folder: str | Path) -> tuple[Manifest, tuple[Entry, ...]]:
@@ -164,18 +168,11 @@ def read_history(folder: str | Path) -> tuple[Manifest, tuple[Entry, ...]]:
     """
     where = Path(folder)
     manifest, _ = read_manifest(where)
-    decoder = _bare(Recipe(manifest.editor, None).package)
+    decoder = Decoder(partial(fetch_tensor, where), {Recipe(manifest.editor, None).package})
     entries = []
     for i, part in enumerate(manifest.updates):
-        tree, _ = update_tree(checked(where, part))
+        tree, own = update_tree(checked(where, part))
         told = {name: tree["fields"][name] for name in ("facts", "editor", "config", "seed", "notes")}
-        values = {name: decoder.decode(field, f"update.{name}") for name, field in told.items()}
+        values = {name: decoder.decode(field, f"update.{name}", own) for name, field in told.items()}
         entries.append(Entry(i + 1, committed=i < manifest.committed, sizes=manifest.sizes[i], **values))
     return manifest, tuple(entries)
-
-
-def _bare(package: str) -> Decoder:
-    def none(digest: str) -> torch.Tensor:
-        raise SessionError(f"a tensor ({digest[:12]}) stands where plain data is expected; the file is damaged")
-
-    return Decoder(none, {package})

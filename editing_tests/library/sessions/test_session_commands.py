@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -113,6 +116,26 @@ def test_facts_on_one_prompt_are_measured_as_they_are_now(kedit: Command) -> Non
     assert kedit("edit", "s", "--facts", "later.json") == 0
     told = kedit.json("evaluate", "s")
     assert (told["facts"], told["superseded"]) == (4, 1)
+
+
+class Noting(Counting):
+    """Notes more than plain data."""
+
+    name = "noting"
+
+    def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Any = None) -> tuple[Update, Any]:
+        update, after = super().edit(model, facts, state)
+        notes = MappingProxyType({(1, 2): math.nan, "ranks": (3, 4), "first": torch.ones(2), "sum": after.total})
+        return replace(update, notes=notes), after
+
+
+def test_the_log_tells_whatever_an_editor_notes(kedit: Command) -> None:
+    assert start(kedit, editor="Noting") == 0
+    assert kedit("log", "s", "--json") == 0, kedit.err
+    (entry,) = json.loads(kedit.out, parse_constant=pytest.fail)["entries"]
+    notes = entry["notes"]
+    assert (notes["(1, 2)"], notes["ranks"], notes["first"]) == ("nan", [3, 4], "tensor([1., 1.])")
+    assert notes["sum"].startswith("tensor(")
 
 
 def test_a_batch_is_one_call_and_is_done_once(kedit: Command) -> None:
