@@ -106,6 +106,7 @@ class Home:
             versions=versions(),
         )
         with uninterrupted():
+            self._refuse_others()  # one that saved meanwhile has swept away what this one wrote
             write_atomically(self.folder / MANIFEST, lambda part: part.write_bytes(manifest.text().encode()))
             self._seen(states, updates)
         sweep(self.folder, manifest)
@@ -144,7 +145,7 @@ class Home:
         home = cls.__new__(cls)
         home.folder, home._digests = folder, Digests()
         decoder = Decoder(partial(fetch_tensor, folder), packages, device=device, digests=home._digests)
-        updates = [read_update(checked(folder, part), decoder) for part in manifest.updates]
+        updates = [read_update(checked(folder, part), decoder, hashed=True) for part in manifest.updates]
         states = [decoder.decode(read_state(folder, part), "the editor's state") for part in manifest.states]
         home._seen(list(zip(states, manifest.states, strict=True)), list(zip(updates, manifest.updates, strict=True)))
         return home, manifest, updates, states
