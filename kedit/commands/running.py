@@ -16,6 +16,7 @@ from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
 from kedit.editors.base import EditorError
 from kedit.facts import FactError
+from kedit.locate_then_edit.solvers import SolveError
 from kedit.metrics.metric import MetricError
 from kedit.models.architectures import ModelError
 from kedit.sessions import SessionError
@@ -50,7 +51,7 @@ def execute(options: Namespace) -> int:
         answer = COMMANDS[options.command](options)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was changed", FAILED)
-    except (UpdateError, OSError) as error:
+    except (UpdateError, SolveError, OSError) as error:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
     except (SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
         return _fail(str(error), WRONG)

@@ -121,7 +121,7 @@ class EditSession:
     def apply_each(self, facts: Iterable[Fact], *, save_to: str | Path | None = None) -> None:
         """Edit facts one by one, with a progress bar on stderr where that is a terminal.
 
-        If an edit raises or is interrupted, those before it stay.
+        If an edit raises, cannot be stored, or is interrupted, those before it stay.
 
         Args:
             facts: one call of the editor for each.
@@ -129,8 +129,12 @@ class EditSession:
         """
         for fact in tqdm(list(facts), desc=self._recipe.name, unit="fact", disable=None):
             self.apply([fact])
-            if save_to is not None:
-                self.save(save_to)
+            try:
+                if save_to is not None:
+                    self.save(save_to)
+            except SessionError:  # the folder has not got it
+                self.undo()
+                raise
 
     def undo(self, n: int = 1) -> tuple[Entry, ...]:
         """Take the last `n` updates back: weights, memory and the editor's state, bit for bit.
