@@ -191,7 +191,9 @@ class EditSession:
             editor: to go on with; made again from its name and settings when first needed if not given.
 
         Raises:
-            SessionError: no session, a damaged one, one of another model or editor; the model is as before.
+            SessionError: no session, a damaged one, one of another model or editor.
+
+        Whatever raises, an interrupt too, leaves the model as before.
         """
         folder = Path(path).resolve()
         manifest, _ = read_manifest(folder)
@@ -203,20 +205,20 @@ class EditSession:
                 recipe.check(given, folder.name)
         session = cls(model, recipe, source=manifest.source)
         session._editor = editor
-        home, manifest, updates, states = Home.open(folder, session._packages(), model.device)
+        session._home, manifest, updates, states = Home.open(folder, session._packages(), model.device)
         try:
             session._replay(manifest, updates, states)
+            return session
         except BaseException:
             Snapshot(session._base).restore(model)
             raise
-        session._home = home
-        return session
 
     def _replay(self, manifest: Manifest, updates: Sequence[Update], states: Sequence[Any]) -> None:
         for i, update in enumerate(updates):
             free = i >= manifest.committed
             try:
-                self._push(update, states[i - manifest.committed] if free else None, manifest.sizes[i])
+                with uninterrupted():
+                    self._push(update, states[i - manifest.committed] if free else None, manifest.sizes[i])
             except UpdateError as error:
                 raise SessionError(f"update {i + 1} of the session cannot be applied: {error}") from error
             if not free:
