@@ -79,6 +79,8 @@ def _fact(where: str, record: Any) -> Fact:
             raise FactError(f"{where}: field {name!r} is {value!r}; give a text")
         if name in LISTS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
             raise FactError(f"{where}: field {name!r} is {value!r}; give a list of texts")
+        if any("\ud800" <= sign <= "\udfff" for sign in "".join(value)):  # JSON can name them, no tokenizer takes them
+            raise FactError(f"{where}: field {name!r} holds half a character, as in {value!r}; write it whole")
     for name in NEEDED:
         if name not in record:
             raise FactError(f"{where}: field {name!r} is missing; add it")

@@ -189,6 +189,9 @@ class Update:
         fresh = change.new_weight(weight)
         if fresh.shape != weight.shape:
             raise UpdateError(f"update of {name!r} has shape {tuple(fresh.shape)}, expected {tuple(weight.shape)}")
-        if not bool(torch.isfinite(fresh).all()):
-            raise UpdateError(f"update of {name!r} is not finite; the edit diverged, nothing was written")
-        return (fresh.T if turn else fresh).to(parameter.dtype)
+        stored = (fresh.T if turn else fresh).to(parameter.dtype)
+        if not bool(torch.isfinite(stored).all()):  # as stored: float16 ends at 65504
+            raise UpdateError(
+                f"update of {name!r} ({parameter.dtype}) is not finite; the edit diverged, nothing was written"
+            )
+        return stored

@@ -71,6 +71,16 @@ def test_a_rebuilt_update_belongs_to_its_model() -> None:
         update.apply(other)
 
 
+def test_a_weight_that_its_type_cannot_hold_is_refused() -> None:
+    model = random_model("gpt2", dtype=torch.float16)
+    before = model.fingerprint()
+    name = model.weight_name(0)
+    update = Update({name: Replaced(torch.full((model.d, model.f), 1e5))}, model.fingerprint([name]))
+    with pytest.raises(UpdateError, match="not finite"):
+        update.apply(model)
+    assert model.fingerprint() == before
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_diverged_update_writes_nothing(bad: float) -> None:
     model = random_model("gpt2")

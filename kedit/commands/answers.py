@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,17 @@ from kedit.paths import model_folder
 from kedit.sessions import EditSession, SessionError, read_history
 from kedit.sessions.folders import Manifest, read_manifest
 
-__all__ = ["Answer", "fact_data", "fact_line", "load_model", "load_session", "model_of", "plural"]
+__all__ = [
+    "Answer",
+    "fact_data",
+    "fact_line",
+    "json_data",
+    "load_model",
+    "load_session",
+    "model_of",
+    "plural",
+    "session_facts",
+]
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,17 @@ def fact_data(fact: Fact) -> dict[str, str]:
 def fact_line(fact: Fact) -> str:
     """A fact for people."""
     return f"{fact.prompt.text} -> {fact.target}" + (f" (was {fact.true})" if fact.true else "")
+
+
+def json_data(value: Any) -> Any:
+    """`value` as JSON can hold it; what JSON has no word for, such as a NaN in the notes of an editor, as its text."""
+    if isinstance(value, Mapping):
+        return {str(key): json_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_data(item) for item in value]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
 
 
 def plural(n: int, what: str) -> str:

@@ -19,6 +19,7 @@ from kedit.paths import model_folder, tiny_models
 from kedit.sessions import EditSession, Entry, SessionError
 from kedit.sessions.folders import MANIFEST, read_manifest
 from kedit.sessions.homes import recipe_in
+from kedit.sessions.interrupts import uninterrupted
 from kedit.sessions.recipes import Recipe
 
 __all__ = ["commit", "edit", "remaining", "undo"]
@@ -36,6 +37,8 @@ def edit(options: Namespace) -> Answer:
             f"{len(facts) - len(left)} of {plural(len(facts), 'fact')} in {options.facts} are edited already in this "
             "session, so the file is no batch of its own; remove them from it, or give --each"
         )
+    if len(left) > 1 and not options.each and not session.editor.tags.batch:
+        raise SessionError(f"{session.editor.name} edits one fact a call; give --each")
     before, failure = len(session.history), ""
     try:
         if options.each:
@@ -46,7 +49,7 @@ def edit(options: Namespace) -> Answer:
     except KeyboardInterrupt:
         done = len(session.history) - before
         if done:
-            session.save(folder)
+            _save(session, folder)
         failure = f"interrupted: {_done(done, left, options)}; give the same command again to go on"
     except ValueError as error:  # what kedit and its editors raise for bad facts, settings and diverged edits
         if not options.each:
@@ -54,6 +57,16 @@ def edit(options: Namespace) -> Answer:
         done = len(session.history) - before
         failure = f"{error} ({_done(done, left, options)}; mend the fact and give the same command again to go on)"
     return _told(session, options, facts, left, before, failure)
+
+
+def _save(session: EditSession, folder: str | Path) -> str:
+    """Save, and let an interrupt wait for it; what to say of the interrupt, if there was one."""
+    try:
+        with uninterrupted():
+            session.save(folder)
+    except KeyboardInterrupt:
+        return "interrupted when it was done and saved"
+    return ""
 
 
 def _done(done: int, left: Sequence[Fact], options: Namespace) -> str:
@@ -100,6 +113,8 @@ def _start(options: Namespace, settings: dict[str, Any]) -> EditSession:
     for name in ("model", "editor"):
         if getattr(options, name) is None:
             raise SessionError(f"{options.session} is a new session; give --{name}")
+    if Path(options.session).is_file():
+        raise SessionError(f"{options.session} is a file; name a folder for the session")
     load_editor(options.editor, settings)  # a wrong name need not wait for the model
     model = load_model(options.model, options.dtype or "float32")
     source = options.model if options.model in tiny_models() else str(model_folder(options.model))
@@ -128,22 +143,23 @@ def undo(options: Namespace) -> Answer:
     """Take updates back and save."""
     session = load_session(options)
     undone = session.undo(options.n)
-    session.save(options.session)
+    failure = _save(session, options.session)
     data = {
         "session": options.session,
         "undone": [{"number": entry.number, "facts": [fact_data(fact) for fact in entry.facts]} for entry in undone],
         "updates": len(session.history),
     }
     lines = [f"undid {entry.number}: {fact_line(fact)}" for entry in reversed(undone) for fact in entry.facts]
-    return Answer(data, [*lines, f"{options.session} has {plural(len(session.history), 'update')}"])
+    return Answer(data, [*lines, f"{options.session} has {plural(len(session.history), 'update')}"], failure)
 
 
 def commit(options: Namespace) -> Answer:
     """Commit what is done and save."""
     session = load_session(options)
     session.commit()
-    session.save(options.session)
+    failure = _save(session, options.session)
     return Answer(
         {"session": options.session, "committed": session.committed},
         [f"{options.session}: {plural(session.committed, 'update')} committed"],
+        failure,
     )

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from kedit.commands.answers import Answer
+from kedit.commands.answers import Answer, json_data
 from kedit.commands.editing import commit, edit, undo
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
 from kedit.editors.base import EditorError
 from kedit.facts import FactError
+from kedit.locate_then_edit.solvers import SolveError
 from kedit.metrics.metric import MetricError
 from kedit.models.architectures import ModelError
 from kedit.sessions import SessionError
@@ -50,11 +51,11 @@ def execute(options: Namespace) -> int:
         answer = COMMANDS[options.command](options)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was changed", FAILED)
-    except (UpdateError, OSError) as error:
+    except (UpdateError, SolveError, OSError) as error:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
     except (SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
         return _fail(str(error), WRONG)
-    text = json.dumps(answer.data, indent=1) if options.json else "\n".join(answer.lines)
+    text = json.dumps(json_data(answer.data), indent=1, allow_nan=False) if options.json else "\n".join(answer.lines)
     sys.stdout.write(text + "\n")
     return _fail(answer.failure, FAILED) if answer.failure else 0
 

@@ -3,12 +3,13 @@
 
 That is None, bool, int, float, str, tuples, lists, mappings (dict, MappingProxyType), strided tensors, and frozen
 dataclasses of these, defined at the top of a module of kedit or of the editor's own package. Fields of dataclasses that
-start with `_` are caches and are not stored. Reading makes nothing else and runs nothing else.
+start with `_` are caches, have defaults, and are not stored. Reading makes nothing else and runs nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import pkgutil
@@ -22,7 +23,7 @@ from torch import Tensor
 from kedit.sessions.errors import SessionError
 from kedit.sessions.tensors import Digests, strides_of, with_strides
 
-__all__ = ["Decoder", "Encoder", "Tree", "to_json"]
+__all__ = ["Decoder", "Encoder", "Tree", "digest_of", "to_json"]
 
 Tree: TypeAlias = Any  # what json reads and writes
 MEND = "make it a frozen dataclass of plain data and tensors"
@@ -34,8 +35,20 @@ def to_json(tree: Tree) -> str:
     return json.dumps(tree, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
+def digest_of(tree: Tree) -> str:
+    """Hash of that text."""
+    return hashlib.sha256(to_json(tree).encode()).hexdigest()
+
+
 def _stored_fields(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if field.init and not field.name.startswith("_")]
+
+
+def _needed_caches(cls: Any) -> list[str]:
+    """Caches without which a record could not be made again."""
+    without = dataclasses.MISSING
+    caches = (field for field in dataclasses.fields(cls) if field.init and field.name.startswith("_"))
+    return [field.name for field in caches if field.default is field.default_factory is without]
 
 
 def _record(name: str, packages: Collection[str], where: str) -> Any:
@@ -103,6 +116,8 @@ class Encoder:
             raise SessionError(
                 f"{where} is a {name}, but that name leads to another type; define it under its own name"
             )
+        if needed := _needed_caches(kind):
+            raise SessionError(f"{where}: {needed[0]!r} of {name} is not stored and has no default; give it one")
         fields = {field: self.encode(getattr(value, field), f"{where}.{field}") for field in _stored_fields(kind)}
         return {"record": name, "fields": fields}
 

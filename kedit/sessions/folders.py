@@ -24,7 +24,7 @@ from typing import Any
 from torch import Tensor
 
 from kedit.files import is_part, write_atomically
-from kedit.sessions.codec import Tree, to_json
+from kedit.sessions.codec import Tree, digest_of, to_json
 from kedit.sessions.errors import SessionError
 from kedit.sessions.tensors import Digests, read_tensors
 from kedit.sessions.update_files import tensor_file
@@ -107,11 +107,7 @@ class Manifest:
     def text(self) -> str:
         """The manifest as it is written, with a hash of itself."""
         told = asdict(self)
-        return json.dumps({"format": FORMAT, "digest": _digest(told), **told}, indent=1) + "\n"
-
-
-def _digest(told: Mapping[str, Any]) -> str:
-    return hashlib.sha256(to_json(told).encode()).hexdigest()
+        return json.dumps({"format": FORMAT, "digest": digest_of(told), **told}, indent=1) + "\n"
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
@@ -131,7 +127,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
             raise SessionError(
                 f"{folder / MANIFEST} is of format {found!r}, not {FORMAT!r}; use the kedit that wrote it"
             )
-        whole = told.pop("digest") == _digest(told)
+        whole = told.pop("digest") == digest_of(told)
         for name in ("updates", "states"):
             told[name] = tuple(Part(part["file"], part["digest"], tuple(part["tensors"])) for part in told[name])
         manifest = Manifest(**told | {"sizes": tuple(told["sizes"])})
@@ -223,7 +219,7 @@ def sweep(folder: Path, manifest: Manifest) -> None:
     for name, pattern in FILES.items():
         for path in (folder / name).glob("*"):
             if f"{name}/{path.name}" not in kept and (is_part(path) or re.fullmatch(pattern, path.name)):
-                path.unlink()
+                path.unlink(missing_ok=True)
     for path in folder.glob(f".{MANIFEST}.*"):
         if is_part(path):
-            path.unlink()
+            path.unlink(missing_ok=True)

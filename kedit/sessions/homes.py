@@ -106,6 +106,7 @@ class Home:
             versions=versions(),
         )
         with uninterrupted():
+            self._refuse_others()  # one that saved meanwhile has swept away what this one wrote
             write_atomically(self.folder / MANIFEST, lambda part: part.write_bytes(manifest.text().encode()))
             self._seen(states, updates)
         sweep(self.folder, manifest)
@@ -144,7 +145,7 @@ class Home:
         home = cls.__new__(cls)
         home.folder, home._digests = folder, Digests()
         decoder = Decoder(partial(fetch_tensor, folder), packages, device=device, digests=home._digests)
-        updates = [read_update(checked(folder, part), decoder) for part in manifest.updates]
+        updates = [read_update(checked(folder, part), decoder, hashed=True) for part in manifest.updates]
         states = [decoder.decode(read_state(folder, part), "the editor's state") for part in manifest.states]
         home._seen(list(zip(states, manifest.states, strict=True)), list(zip(updates, manifest.updates, strict=True)))
         return home, manifest, updates, states
@@ -153,7 +154,11 @@ class Home:
 def recipe_in(manifest: Manifest) -> Recipe:
     """The recipe of the editor a session was made with."""
     package = Recipe(manifest.editor, None).package
-    return Recipe(manifest.editor, _bare(package).decode(manifest.settings, "the editor's settings"))
+    return Recipe(manifest.editor, Decoder(_no_tensor, {package}).decode(manifest.settings, "the editor's settings"))
+
+
+def _no_tensor(digest: str) -> torch.Tensor:
+    raise SessionError(f"a tensor ({digest[:12]}) stands where plain data is expected; the file is damaged")
 
 
 def read_history(folder: str | Path) -> tuple[Manifest, tuple[Entry, ...]]:
@@ -164,18 +169,11 @@ def read_history(folder: str | Path) -> tuple[Manifest, tuple[Entry, ...]]:
     """
     where = Path(folder)
     manifest, _ = read_manifest(where)
-    decoder = _bare(Recipe(manifest.editor, None).package)
+    decoder = Decoder(partial(fetch_tensor, where), {Recipe(manifest.editor, None).package})
     entries = []
     for i, part in enumerate(manifest.updates):
-        tree, _ = update_tree(checked(where, part))
+        tree, own = update_tree(checked(where, part))
         told = {name: tree["fields"][name] for name in ("facts", "editor", "config", "seed", "notes")}
-        values = {name: decoder.decode(field, f"update.{name}") for name, field in told.items()}
+        values = {name: decoder.decode(field, f"update.{name}", own) for name, field in told.items()}
         entries.append(Entry(i + 1, committed=i < manifest.committed, sizes=manifest.sizes[i], **values))
     return manifest, tuple(entries)
-
-
-def _bare(package: str) -> Decoder:
-    def none(digest: str) -> torch.Tensor:
-        raise SessionError(f"a tensor ({digest[:12]}) stands where plain data is expected; the file is damaged")
-
-    return Decoder(none, {package})

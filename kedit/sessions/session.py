@@ -121,7 +121,7 @@ class EditSession:
     def apply_each(self, facts: Iterable[Fact], *, save_to: str | Path | None = None) -> None:
         """Edit facts one by one, with a progress bar on stderr where that is a terminal.
 
-        If an edit raises or is interrupted, those before it stay.
+        If an edit raises, cannot be stored, or is interrupted, those before it stay.
 
         Args:
             facts: one call of the editor for each.
@@ -129,8 +129,12 @@ class EditSession:
         """
         for fact in tqdm(list(facts), desc=self._recipe.name, unit="fact", disable=None):
             self.apply([fact])
-            if save_to is not None:
-                self.save(save_to)
+            try:
+                if save_to is not None:
+                    self.save(save_to)
+            except SessionError:  # the folder has not got it
+                self.undo()
+                raise
 
     def undo(self, n: int = 1) -> tuple[Entry, ...]:
         """Take the last `n` updates back: weights, memory and the editor's state, bit for bit.
@@ -187,7 +191,9 @@ class EditSession:
             editor: to go on with; made again from its name and settings when first needed if not given.
 
         Raises:
-            SessionError: no session, a damaged one, one of another model or editor; the model is as before.
+            SessionError: no session, a damaged one, one of another model or editor.
+
+        Whatever raises, an interrupt too, leaves the model as before.
         """
         folder = Path(path).resolve()
         manifest, _ = read_manifest(folder)
@@ -199,20 +205,20 @@ class EditSession:
                 recipe.check(given, folder.name)
         session = cls(model, recipe, source=manifest.source)
         session._editor = editor
-        home, manifest, updates, states = Home.open(folder, session._packages(), model.device)
+        session._home, manifest, updates, states = Home.open(folder, session._packages(), model.device)
         try:
             session._replay(manifest, updates, states)
+            return session
         except BaseException:
             Snapshot(session._base).restore(model)
             raise
-        session._home = home
-        return session
 
     def _replay(self, manifest: Manifest, updates: Sequence[Update], states: Sequence[Any]) -> None:
         for i, update in enumerate(updates):
             free = i >= manifest.committed
             try:
-                self._push(update, states[i - manifest.committed] if free else None, manifest.sizes[i])
+                with uninterrupted():
+                    self._push(update, states[i - manifest.committed] if free else None, manifest.sizes[i])
             except UpdateError as error:
                 raise SessionError(f"update {i + 1} of the session cannot be applied: {error}") from error
             if not free:

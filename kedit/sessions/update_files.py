@@ -19,15 +19,16 @@ import safetensors.torch
 from torch import Tensor
 
 from kedit.files import write_atomically
-from kedit.sessions.codec import Decoder, Encoder, Tree, to_json
+from kedit.sessions.codec import Decoder, Encoder, Tree, digest_of, to_json
 from kedit.sessions.errors import SessionError
-from kedit.sessions.tensors import plain, read_tensors
+from kedit.sessions.tensors import Digests, plain, read_tensors
 from kedit.updates import Update
 
 __all__ = ["load_update", "read_update", "save_update", "tensor_file", "update_file", "update_tree", "versions"]
 
 FORMAT = "kedit update 1"
 KEY = "kedit"
+COPY = "copy it again from where it came"
 
 
 def versions() -> dict[str, str]:
@@ -59,7 +60,10 @@ def update_file(update: Update, encoder: Encoder, elsewhere: Collection[str] = (
         "update": encoder.encode(replace(update, evidence=None), "update"),
     }
     own = {digest: tensor for digest, tensor in encoder.tensors.items() if digest not in elsewhere}
-    return tensor_file(own, {KEY: to_json(tree)}), tuple(sorted(set(encoder.tensors) - set(own)))
+    # One entry: safetensors writes several in any order, and equal updates are to be equal files.
+    return tensor_file(own, {KEY: to_json({"digest": digest_of(tree), **tree})}), tuple(
+        sorted(set(encoder.tensors) - set(own))
+    )
 
 
 def update_tree(path: Path) -> tuple[Tree, dict[str, Tensor]]:
@@ -72,21 +76,30 @@ def update_tree(path: Path) -> tuple[Tree, dict[str, Tensor]]:
     try:
         tree: dict[str, Any] = json.loads(metadata.get(KEY, "{}"))
     except ValueError as error:
-        raise SessionError(f"{path.name} is damaged ({error}); copy it again from where it came") from error
+        raise SessionError(f"{path.name} is damaged ({error}); {COPY}") from error
     if tree.get("format") != FORMAT:
         raise SessionError(
             f"{path.name} is of format {tree.get('format')!r}, not {FORMAT!r}; save it again with this kedit"
         )
+    if tree.pop("digest", "") != digest_of(tree):
+        raise SessionError(f"{path.name} is damaged: its update is not as it was written; {COPY}")
     return tree["update"], tensors
 
 
-def read_update(path: Path, decoder: Decoder) -> Update:
+def read_update(path: Path, decoder: Decoder, *, hashed: bool = False) -> Update:
     """Read an update; tensors that are not in its file come from the decoder's `fetch`.
+
+    Args:
+        path: the file.
+        decoder: makes the values.
+        hashed: the bytes of the file are known to be those that were written.
 
     Raises:
         SessionError: the file is damaged, or what is in it is no update.
     """
     tree, own = update_tree(path)
+    if not hashed and any(Digests().of(tensor) != digest for digest, tensor in own.items()):
+        raise SessionError(f"{path.name} is damaged: a tensor is not as it was written; {COPY}")
     update = decoder.decode(tree, "update", own)
     if not isinstance(update, Update):
         raise SessionError(f"{path.name} holds a {type(update).__name__} and no update; save it again with save_update")

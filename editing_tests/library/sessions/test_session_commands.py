@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from editing_tests.library.random_models import random_model
 from editing_tests.library.sessions.counting import Counting
 from kedit import cli
 from kedit.facts import Fact
+from kedit.locate_then_edit.solvers import SolveError
 from kedit.metrics import evaluate
 from kedit.models import LanguageModel
 from kedit.sessions import EditSession
@@ -115,6 +119,26 @@ def test_facts_on_one_prompt_are_measured_as_they_are_now(kedit: Command) -> Non
     assert (told["facts"], told["superseded"]) == (4, 1)
 
 
+class Noting(Counting):
+    """Notes more than plain data."""
+
+    name = "noting"
+
+    def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Any = None) -> tuple[Update, Any]:
+        update, after = super().edit(model, facts, state)
+        notes = MappingProxyType({(1, 2): math.nan, "ranks": (3, 4), "first": torch.ones(2), "sum": after.total})
+        return replace(update, notes=notes), after
+
+
+def test_the_log_tells_whatever_an_editor_notes(kedit: Command) -> None:
+    assert start(kedit, editor="Noting") == 0
+    assert kedit("log", "s", "--json") == 0, kedit.err
+    (entry,) = json.loads(kedit.out, parse_constant=pytest.fail)["entries"]
+    notes = entry["notes"]
+    assert (notes["(1, 2)"], notes["ranks"], notes["first"]) == ("nan", [3, 4], "tensor([1., 1.])")
+    assert notes["sum"].startswith("tensor(")
+
+
 def test_a_batch_is_one_call_and_is_done_once(kedit: Command) -> None:
     assert start(kedit) == 0
     assert kedit.json("log", "s")["entries"][0]["facts"][3]["id"] == "f3"
@@ -153,6 +177,47 @@ def test_an_interrupted_edit_goes_on_where_it_was(kedit: Command) -> None:
     assert session.model.fingerprint() == whole.model.fingerprint()
 
 
+class Unsolvable(Counting):
+    """Has a system without a solution."""
+
+    name = "unsolvable"
+
+    def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Any = None) -> tuple[Update, Any]:
+        raise SolveError("no direction is left")
+
+
+def test_a_system_without_a_solution_is_a_failed_edit(kedit: Command) -> None:
+    assert start(kedit, editor="Unsolvable") == 1
+    assert kedit.err == "kedit: no direction is left\n"
+    assert not Path("s").exists()
+
+
+def test_what_cannot_be_saved_is_not_told_as_saved(kedit: Command) -> None:
+    where = "editing_tests.library.sessions.counting:Stubborn"
+    assert kedit("edit", "s", "--model", "model", "--editor", where, "--facts", "facts.json", "--each") == 1
+    assert "is a builtins:set" in kedit.err and "(no fact was edited;" in kedit.err
+    assert kedit.out == "edited 0 facts; s has 0 updates\n"
+    assert not Path("s/session.json").exists()
+
+
+@pytest.mark.parametrize(("act", "left"), [("undo", 3), ("commit", 4)])
+def test_an_interrupt_of_a_save_waits_for_it(
+    act: str, left: int, kedit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert start(kedit, "--each") == 0
+    write = Path.write_bytes
+
+    def pressing(path: Path, data: bytes) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", pressing)
+    assert kedit(act, "s") == 1
+    assert kedit.err == "kedit: interrupted when it was done and saved\n"
+    entries = kedit.json("log", "s")["entries"]
+    assert [entry["committed"] for entry in entries] == [act == "commit"] * left
+
+
 def test_an_interrupted_batch_changed_nothing(kedit: Command) -> None:
     write_facts("facts.json", [2])
     assert start(kedit, editor="Pressed") == 1
@@ -181,6 +246,9 @@ def test_a_fact_in_the_middle_that_fails(kedit: Command) -> None:
         ("edit new --facts facts.json --model nowhere --editor ft-l", "nowhere: neither one of tiny-gpt2"),
         ("edit new --facts facts.json --model model --editor memitt", "did you mean 'memit'"),
         ("edit new --facts facts.json --model model --editor ft-l", "has no preset for a model with family gpt2"),
+        ("edit one.json --facts facts.json --model model --editor ft-l", "one.json is a file; name a folder"),
+        ("edit new --facts facts.json --model model --editor grace", "grace edits one fact a call; give --each"),
+        ("edit new --facts odd.json --model model --editor ft-l", "field 'subject' holds half a character"),
         ("edit new --facts no.json --model model --editor ft-l", "no.json: cannot be read"),
         ("edit new --facts bad.json --model model --editor ft-l", "bad.json: record 2: field 'subject' is missing"),
         ("edit new --facts facts.json --model model --editor ft-l --editor-config no.toml", "give a TOML file"),
@@ -206,6 +274,7 @@ def test_wrong_usage_is_one_line_with_the_mend(arguments: str, message: str, ked
     good = {"prompt": "{} is", "subject": "Bo", "target": "a", "true": "b"}
     Path("bad.json").write_text(json.dumps([good, {"prompt": "{} is", "target": "a", "true": "b"}]))
     Path("half.json").write_text(json.dumps([good | {"paraphrases": ["Bo was"]}, good | {"subject": "Al"}]))
+    Path("odd.json").write_text(json.dumps([good | {"subject": "\ud800"}]))
     Path("settings.toml").write_text("scale = 2.0\n")
     Path("cut").mkdir()
     Path("cut/session.json").write_text('{"format": "kedit session 1"')

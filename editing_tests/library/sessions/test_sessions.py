@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,11 +18,13 @@ from torch import Tensor
 from editing_tests.library.random_models import random_model
 from editing_tests.library.sessions.comparing import counting, fresh, seen, seen_at_all_depths
 from editing_tests.library.sessions.counting import Counting, fact
+from kedit import updates
 from kedit.editors import load_editor
 from kedit.facts import Fact, FactError
 from kedit.models import LanguageModel
 from kedit.paths import model_folder
 from kedit.sessions import EditSession, SessionError
+from kedit.sessions import session as sessions
 from kedit.updates import Replaced, Update, UpdateError
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
@@ -206,6 +211,37 @@ def test_an_interrupt_falls_between_edits(where: str, done: int) -> None:
     session.apply_each([fact(i) for i in range(done, 4)])
     assert len(seen_at_all_depths(session)) == 5
     assert session.model.fingerprint() == session.model.origin
+
+
+def test_an_interrupt_of_a_load_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+    session = counting(memory=True)
+    session.apply_each([fact(0), fact(1)], save_to=tmp_path)
+    files = tuple(str(Path(module.__file__ or "")) for module in (sessions, updates))
+    model, lines, at = fresh(), 0, 0
+
+    def press(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename not in files:
+            return None
+        lines += event == "line"
+        if event == "line" and lines == at:
+            signal.raise_signal(signal.SIGINT)
+        return press
+
+    before = sys.gettrace()
+    while lines == at:  # the line that was asked for was there
+        lines, at = 0, at + 1
+        sys.settrace(press)
+        try:
+            EditSession.load(tmp_path, model)
+        except KeyboardInterrupt:
+            sys.settrace(before)
+            lines = at
+            assert model.fingerprint() == model.origin and model.memory is None, at
+        finally:
+            sys.settrace(before)
+    assert at > 50
+    assert model.fingerprint() == session.model.fingerprint()
 
 
 def test_each_is_a_sequence_of_single_edits() -> None:

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from editing_tests.library.sessions.comparing import counting, fresh, loaded, se
 from editing_tests.library.sessions.counting import Counting, Stubborn, fact, make_counting
 from kedit import files
 from kedit.editors import load_editor
+from kedit.facts import Fact
 from kedit.models import LanguageModel
 from kedit.paths import model_folder
-from kedit.sessions import EditSession, SessionError, load_update, read_history, save_update
+from kedit.sessions import EditSession, SessionError, homes, load_update, read_history, save_update
 from kedit.sessions.codec import to_json
-from kedit.updates import LowRank, UpdateError
+from kedit.updates import LowRank, Update, UpdateError
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
 
@@ -304,6 +306,57 @@ def test_the_history_can_be_read_without_a_model(tmp_path: Path) -> None:
     manifest, history = read_history(tmp_path)
     assert repr(history) == repr(session.history)
     assert manifest.origin == session.model.origin
+
+
+def test_of_two_that_save_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting().save(tmp_path)
+    first, second = loaded(tmp_path), loaded(tmp_path)
+    first.apply([fact(0)])
+    second.apply([fact(1)])
+    put = homes.put_update
+
+    def meanwhile(*arguments: Any) -> Any:
+        part = put(*arguments)
+        monkeypatch.setattr(homes, "put_update", put)
+        first.save(tmp_path)
+        return part
+
+    monkeypatch.setattr(homes, "put_update", meanwhile)
+    with pytest.raises(SessionError, match="does not go on from"):
+        second.save(tmp_path)
+    assert seen(loaded(tmp_path)) == seen(first)
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """Its cache has no default, so that it cannot be made without it."""
+
+    size: int
+    _cache: tuple[int, ...]
+
+
+class Forgetting(Counting):
+    def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Any = None) -> tuple[Update, Any]:
+        return super().edit(model, facts)[0], Forgetful(1, (2,))
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    session = EditSession(fresh(), Forgetting())
+    session.apply([fact(0)])
+    with pytest.raises(SessionError, match=r"'_cache' of .*:Forgetful is not stored and has no default; give it one"):
+        session.save(tmp_path)
+    assert not (tmp_path / "session.json").exists()
+
+
+def test_one_bit_of_an_update_alone_is_seen(tmp_path: Path) -> None:
+    update, _ = Counting(memory=True).edit(fresh(), [fact(0)])
+    path = tmp_path / "update.safetensors"
+    save_update(update, path, packages={"editing_tests"})
+    data = path.read_bytes()
+    for place in range(0, len(data), len(data) // 97):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(SessionError, match=r"update\.safetensors"):
+            load_update(path, packages={"editing_tests"})
 
 
 @pytest.mark.parametrize("memory", [False, True])
