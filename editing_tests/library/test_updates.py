@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import Tensor
 
+from editing_tests.library.push import Push
 from editing_tests.library.random_models import random_model
 from kedit.models import LanguageModel
-from kedit.models.activations import Site, hooked
 from kedit.updates import LowRank, Rebuilt, Replaced, Update, UpdateError
 
 
@@ -107,22 +104,6 @@ def test_an_update_without_changes_changes_nothing() -> None:
     before = model.fingerprint()
     Update({}, model.fingerprint([])).apply(model)
     assert model.fingerprint() == before
-
-
-@dataclass(frozen=True)
-class Push:
-    """A memory that moves the output of block 1."""
-
-    by: Tensor
-
-    @property
-    def tensors(self) -> Mapping[str, Tensor]:
-        return {"by": self.by}
-
-    def attach(self, model: LanguageModel) -> Callable[[], None]:
-        hook = hooked(model, Site("block", 1), lambda hidden: hidden + self.by)
-        hook.__enter__()
-        return lambda: hook.__exit__(None, None, None)
 
 
 def logits(model: LanguageModel) -> Tensor:

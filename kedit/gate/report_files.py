@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from kedit.gate.results import Result, number, parameter_text
+from kedit.versions import versions
 
 __all__ = ["SCHEMA", "report_data", "report_markdown", "write_reports"]
 
 SCHEMA = 1
-_PACKAGES = ("kedit", "pytest", "tokenizers", "torch", "transformers")
 
 
 def write_reports(folder: Path, results: Mapping[str, Sequence[Result]], *, seed: int) -> list[Path]:
@@ -62,17 +60,6 @@ def report_markdown(editor: str, results: Sequence[Result]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) + "\n"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a number depends on."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a plain checkout
-            found[name] = "not installed"
-    return found
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

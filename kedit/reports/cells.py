@@ -6,15 +6,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import kedit
 
-__all__ = ["METRICS", "Cell", "CellError", "CellStore", "code_fingerprint", "versions"]
+__all__ = ["METRICS", "Cell", "CellError", "CellStore", "code_fingerprint"]
 
 METRICS = ("ES", "PS", "NS", "S", "EM")
 SCHEMA = 1
@@ -122,14 +120,3 @@ def code_fingerprint() -> str:
         digest.update(source.relative_to(package).as_posix().encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def versions() -> dict[str, str]:
-    """Versions that belong beside any number."""
-    found = {"python": platform.python_version()}
-    for package in ("kedit", "torch", "transformers", "tokenizers", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            found[package] = "checkout"
-    return found

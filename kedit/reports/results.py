@@ -20,10 +20,11 @@ from kedit.editors.registry import editor_names, load_editor
 from kedit.files import write_atomically
 from kedit.models.language_model import LanguageModel, ModelError
 from kedit.paths import fixtures_dir, model_folder
-from kedit.reports.cells import Cell, CellError, CellStore, code_fingerprint, versions
+from kedit.reports.cells import Cell, CellError, CellStore, code_fingerprint
 from kedit.reports.figure import FigureError, draw_figure
 from kedit.reports.measuring import measure_all, missing_tasks
 from kedit.reports.table import results_page
+from kedit.versions import versions
 from kedit.worlds.cards import seeds_of
 
 __all__ = ["main", "results"]

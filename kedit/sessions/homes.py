@@ -32,8 +32,9 @@ from kedit.sessions.interrupts import uninterrupted
 from kedit.sessions.recipes import Recipe
 from kedit.sessions.steps import Entry, Step
 from kedit.sessions.tensors import Digests
-from kedit.sessions.update_files import read_update, update_file, update_tree, versions
+from kedit.sessions.update_files import read_update, update_file, update_tree
 from kedit.updates import Update
+from kedit.versions import versions
 
 __all__ = ["Content", "Home", "read_history", "recipe_in"]
 

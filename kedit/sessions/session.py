@@ -22,8 +22,8 @@ from kedit.sessions.homes import Content, Home, recipe_in
 from kedit.sessions.interrupts import uninterrupted
 from kedit.sessions.recipes import Recipe, package_of, recipe_of
 from kedit.sessions.steps import Entry, Step, sizes_of
-from kedit.sessions.update_files import versions
 from kedit.updates import Snapshot, Update, UpdateError
+from kedit.versions import versions
 
 __all__ = ["EditSession"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,13 @@ from kedit.sessions.codec import Decoder, Encoder, Tree, digest_of, to_json
 from kedit.sessions.errors import SessionError
 from kedit.sessions.tensors import Digests, plain, read_tensors
 from kedit.updates import Update
+from kedit.versions import versions
 
-__all__ = ["load_update", "read_update", "save_update", "tensor_file", "update_file", "update_tree", "versions"]
+__all__ = ["load_update", "read_update", "save_update", "tensor_file", "update_file", "update_tree"]
 
 FORMAT = "kedit update 1"
 KEY = "kedit"
 COPY = "copy it again from where it came"
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that wrote a file."""
-    found = {}
-    for name in ("kedit", "torch", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "checkout"
-    return found
 
 
 def tensor_file(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:

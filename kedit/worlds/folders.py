@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import tokenizers
 import torch
-import transformers
 
+from kedit.versions import versions
 from kedit.worlds.cards import CARD
 from kedit.worlds.recall import measure_recall
 from kedit.worlds.training import CHECKPOINT, Recipe, Trained
@@ -54,12 +52,7 @@ def _card(recipe: Recipe, trained: Trained) -> dict[str, Any]:
         "name": f"tiny-{recipe.family}",
         "class": type(trained.model).__name__,
         "recipe": asdict(recipe),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "tokenizers": tokenizers.__version__,
-        },
+        "versions": versions("torch", "transformers", "tokenizers"),
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "facts": len(trained.world.entries),
         "subjects": len(trained.world.subjects),

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import platform
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-
-import torch
-import transformers
 
 from kedit.editors.mend import edit_matrices
 from kedit.facts import Fact
@@ -22,6 +18,7 @@ from kedit.hypernetworks.transform import HyperNetwork
 from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Update, base_of
+from kedit.versions import versions
 from kedit.worlds.cards import seeds_of
 from kedit.worlds.editing_examples import EditingExamples, halve
 from kedit.worlds.entries import Subject
@@ -75,11 +72,7 @@ def train_mend(folder: Path, out: Path, *, seed: int, steps: int, show_progress:
         "recipe": asdict(recipe),
         "edits_per_step": _EDITS,
         "world_seed": world_seed,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
+        "versions": versions("torch", "transformers"),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "best_step": trained.best_step,
         "best_loss": trained.best_loss,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -12,32 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from editing_tests.library.push import Push
 from kedit.editors import Tags
 from kedit.facts import Fact, FactError, Prompt, check_facts
 from kedit.models import LanguageModel
-from kedit.models.activations import Site, hooked
 from kedit.models.memories import Memory
 from kedit.updates import Change, LowRank, Rebuilt, Replaced, Update, base_of
 
 
 def fact(i: int, target: str = "Spain") -> Fact:
     return Fact(Prompt.from_template("{} lives in", f"Ada {i}"), target, "Peru", id=f"f{i}")
-
-
-@dataclass(frozen=True)
-class Push:
-    """A memory that moves the output of block 1."""
-
-    by: Tensor
-
-    @property
-    def tensors(self) -> Mapping[str, Tensor]:
-        return {"by": self.by}
-
-    def attach(self, model: LanguageModel) -> Callable[[], None]:
-        hook = hooked(model, Site("block", 1), lambda hidden: hidden + self.by)
-        hook.__enter__()
-        return lambda: hook.__exit__(None, None, None)
 
 
 @dataclass(frozen=True)
