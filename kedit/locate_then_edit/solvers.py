@@ -190,8 +190,8 @@ def rank_one(
     scale = float(reached_key.double().norm() * direction.norm())
     if not reach > 1e-12 * scale:
         raise SolveError(
-            f"the key's weight along the update direction is {reach:.3g}: it must be positive, as it is for a key other "
-            "than zero along its own direction; use one averaged key for both"
+            f"the key's weight along the update direction is {reach:.3g}: it must be positive, as it is for a key "
+            "other than zero along its own direction; use one averaged key for both"
         )
     return residual.double()[:, None], direction / reach
 
