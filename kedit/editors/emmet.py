@@ -38,8 +38,9 @@ class Emmet(Configured[EmmetSettings]):
     """Equality-constrained mass editing; settings as keyword arguments, see `EmmetSettings`.
 
     `Delta = R (K^T C^{-1} K)^{-1} K^T C^{-1}`, which moves preserved keys least among all changes with `Delta K = R`.
-    Equal keys that ask for different values contradict each other; they are met in the mean, and the notes tell how
-    many independent constraints there were. The published code adds the slack for more than one fact or always.
+    Equal keys that ask for different values contradict each other; they are met in the mean, and the notes of a call
+    without slack tell how many independent constraints there were. The published code adds the slack for more than one
+    fact or always.
     """
 
     name = "emmet"
@@ -58,7 +59,8 @@ class Emmet(Configured[EmmetSettings]):
             found = constrained(
                 problem.keys, problem.residuals, moment.factor(setting.damping), setting.alpha, setting.slack
             )
-            notes[f"independent constraints of {len(facts)} in layer {problem.layer}"] = found.rank
+            if not setting.slack:
+                notes[f"independent constraints of {len(facts)} in layer {problem.layer}"] = found.rank
             penalty = setting.alpha * setting.slack * moment.damped(setting.damping) if setting.slack else None
             return Solution(LowRank(found.left, found.right), penalty)
 

@@ -69,6 +69,7 @@ class Grace(Configured[GraceSettings]):
     * Asking another target of a prompt that has an entry would leave two balls of radius zero; here that entry is
       trained anew.
     * A ball grows by the `coverage` rule; moving its key half way, an option of the published code, is not here.
+    * The published code keeps the last value that it trained; here it is the one with the lowest loss.
     """
 
     name = "grace"
@@ -79,7 +80,8 @@ class Grace(Configured[GraceSettings]):
         """A codebook in the place of the model's; there is no state beside it.
 
         Raises:
-            EditorError: more than one fact, or the model has a memory that is no codebook of this layer.
+            EditorError: more than one fact, the model has a memory that is no codebook of this layer, or the radius is
+                too small for any query.
         """
         setting = self.begin(model, facts)
         (layer,) = model.check_layers([setting.layer])
@@ -120,7 +122,8 @@ def place(book: Codebook, query: Tensor, value: Tensor, label: tuple[int, ...], 
         return _with_radius(book, near, grown), near
     if distance <= ROUNDING * float(query.norm()):
         labels = tuple(label if i == near else old for i, old in enumerate(book.labels))
-        return replace(book, labels=labels), near
+        reached = max(float(book.radii[near]), distance * (1 + ROUNDING))
+        return replace(_with_radius(book, near, reached), labels=labels), near
     # The near ball is a little smaller, so that no query is in both.
     smaller = _with_radius(book, near, distance / 2 * (1 - ROUNDING))
     return _added(smaller, query, value, label, distance / 2), new
@@ -191,6 +194,11 @@ def _train(
     A pass runs only the blocks above the layer, from the first token whose answer differs from that of `before`.
     """
     answering = (placed.answering(seen.queries) == entry).float()[:, None]
+    if not bool(answering[row.target_start - 1]):
+        raise EditorError(
+            f"grace: radius is {setting.radius}, so small that rounding decides whether a ball holds its own key; give "
+            "a larger one"
+        )
     fixed = placed.output(seen.queries, seen.raw) - before.output(seen.queries, seen.raw)
     moved = (answering[:, 0] > 0) | fixed.any(1)
     first = int(moved.nonzero()[0])

@@ -37,7 +37,7 @@ def check(cls: type[Any], given: Mapping[str, Any], *, where: str) -> dict[str, 
     """`given` with every value in the type of its field; fields may be missing.
 
     Raises:
-        EditorError: unknown key, wrong type, or a choice outside its list.
+        EditorError: unknown key, wrong type, a negative number, or a choice outside its list.
     """
     fields = _fields(typing.cast(Hashable, cls))
     for name in given:
@@ -73,9 +73,11 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise EditorError(f"{where} is {value!r}, expected a list")
         return tuple(_value(arguments[0], item, where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise EditorError(f"{where} is {value!r}, expected {hint.__name__}")
+    if hint in (int, float) and not value >= 0:  # also what is not a number
+        raise EditorError(f"{where} is {value!r}, expected at least 0")
     return value
 
 

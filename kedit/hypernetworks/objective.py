@@ -37,8 +37,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Means over the examples: `edit`, the negative log-likelihood of the target in nats a token, and `locality`, the
-    divergence KL(before || after) in nats a token."""
+    """Of all examples together: `edit`, the mean over outer texts of the target's negative log-likelihood in nats a
+    token, and `locality`, the mean over the tokens of the other texts of KL(before || after) in nats."""
 
     edit: Tensor
     locality: Tensor

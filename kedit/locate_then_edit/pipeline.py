@@ -8,7 +8,7 @@ happens.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -25,7 +25,6 @@ from kedit.statistics.second_moments import SecondMoment, second_moments
 from kedit.updates import Change, Evidence, LayerEvidence
 
 __all__ = [
-    "Groups",
     "LayerProblem",
     "Residual",
     "Session",
@@ -39,8 +38,6 @@ __all__ = [
 
 Residual = Literal["recomputed", "fixed"]
 Share = Literal["even", "root"]
-
-Groups = Callable[[LanguageModel, Sequence[Fact]], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +54,14 @@ def open_session(
     """Sample contexts and fetch second moments for a session that starts on `model`.
 
     Raises:
-        StatisticsError: second moments are needed and cannot be had.
+        StatisticsError: second moments are needed and cannot be had, or are of too few tokens.
     """
 
     def start() -> Session:
         moments = second_moments(model, layers, cache=cache_folder()) if covariance else {}
+        # Not every solver needs a factor that would refuse them, and no value should be searched for in vain.
+        for moment in moments.values():
+            moment.check_tokens()
         return Session(sample_contexts(model, contexts), moments)
 
     return model.derived(("session", tuple(layers), contexts, covariance, model.corpus), start)

@@ -60,7 +60,8 @@ def ridge(keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> t
 
 @dataclass(frozen=True, slots=True)
 class Constrained:
-    """`Delta = left @ right.T`, `(d, n)` and `(f, n)`, and the number of independent constraints it meets."""
+    """`Delta = left @ right.T`, `(d, n)` and `(f, n)`, and the number of independent constraints it meets; with slack
+    it meets none exactly, and `rank` is that of the system, `n`."""
 
     left: Tensor
     right: Tensor
@@ -82,7 +83,7 @@ def constrained(keys: Tensor, residuals: Tensor, factor: Tensor, alpha: float = 
         slack: not negative.
 
     Raises:
-        SolveError: `alpha` is not positive, `slack` is negative, or no key differs from zero.
+        SolveError: `alpha` is not positive, `slack` is negative, or without slack no key differs from zero.
     """
     if alpha <= 0 or slack < 0:
         raise SolveError(f"alpha is {alpha} and slack {slack}; alpha must be positive and slack not negative")
@@ -180,7 +181,8 @@ def rank_one(
         `(left, right)`, `(d, 1)` and `(f, 1)`.
 
     Raises:
-        SolveError: the direction does not see the key, so that no finite update reaches the value.
+        SolveError: the direction does not see the key, so that no finite update reaches the value, or points away from
+            it, which only two different keys can do.
     """
     key = direction_key.double()[:, None]
     direction = key if factor is None else torch.cholesky_solve(key, factor.double())
@@ -188,8 +190,8 @@ def rank_one(
     scale = float(reached_key.double().norm() * direction.norm())
     if not reach > 1e-12 * scale:
         raise SolveError(
-            f"the key's weight along the update direction is {reach:.3g}: no finite update reaches the value; "
-            "use one averaged key for both"
+            f"the key's weight along the update direction is {reach:.3g}: it must be positive, as it is for a key "
+            "other than zero along its own direction; use one averaged key for both"
         )
     return residual.double()[:, None], direction / reach
 

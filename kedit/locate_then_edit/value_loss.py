@@ -38,7 +38,7 @@ class LossChunk:
     Trial vectors are added at `places`, at the subject's last token.
 
     `row_group` `(B,)`; reads are `(line, column)` pairs with the group they belong to: `nll_*` predict a label with a
-    weight, `kl_*` compare a distribution with the one before any step (`kl_reference`, from the first look on).
+    weight, `kl_*` compare a distribution with that of the first look (`kl_reference`), which is to be at `delta` 0.
     """
 
     replay: Replay

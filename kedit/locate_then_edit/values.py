@@ -127,6 +127,9 @@ def optimise_values(
 
     delta = torch.zeros(base.shape, dtype=torch.float32, device=model.device)
     if config.start == "mean":
+        with torch.no_grad():
+            for chunk in work:  # the divergence is from the model without any delta, so that is looked at first
+                chunk.losses(model, delta, config.kl)
         _start_at_means(delta, model, facts, grouped, layer, contexts, config, places)
     delta.requires_grad_(True)
     n = len(delta)

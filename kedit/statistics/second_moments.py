@@ -61,12 +61,8 @@ class SecondMoment:
             self._damped[damping] = matrix
         return self._damped[damping]
 
-    def factor(self, damping: float) -> Tensor:
-        """Lower Cholesky factor of `damped(damping)`, `(f, f)` float64, kept on this object.
-
-        Raises:
-            StatisticsError: fewer tokens than `f`, or rank-deficient all the same.
-        """
+    def check_tokens(self) -> None:
+        """Raises StatisticsError for fewer tokens than `f`, with which `matrix` has no full rank."""
         f = self.matrix.shape[0]
         if self.tokens < f:
             raise StatisticsError(
@@ -74,6 +70,15 @@ class SecondMoment:
                 f"deficient, at least {f - self.tokens} tokens are missing ({10 * f} are a good number); "
                 "give a larger corpus"
             )
+
+    def factor(self, damping: float) -> Tensor:
+        """Lower Cholesky factor of `damped(damping)`, `(f, f)` float64, kept on this object.
+
+        Raises:
+            StatisticsError: fewer tokens than `f`, or rank-deficient all the same.
+        """
+        self.check_tokens()
+        f = self.matrix.shape[0]
         if damping not in self._factors:
             lower, info = torch.linalg.cholesky_ex(self.damped(damping))
             if int(info) != 0:

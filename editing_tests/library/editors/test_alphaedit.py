@@ -108,3 +108,22 @@ def test_an_edit_that_was_taken_back_leaves_no_key_behind() -> None:
     fresh, _ = editor.edit(twin, [PLAYS], fresh_state)
     for layer in (1, 2):
         assert torch.equal(change_of(model, again, layer), change_of(twin, fresh, layer))
+
+
+def test_a_null_space_belongs_to_weights_threshold_layers_and_corpus() -> None:
+    """Pitfall 30: it is made once for the same of all four, and never lent to another."""
+
+    def spaces(model: LanguageModel, **more: Any) -> Any:
+        state = load_editor("alphaedit", SETTINGS | more).edit(model, [ADA])[1]
+        assert isinstance(state, AlphaEditState)
+        return state.spaces
+
+    model = model_of()
+    own = spaces(model)
+    assert spaces(model.copy()) is own
+    other_texts = model.copy()
+    other_texts.corpus = TEXTS[:40]
+    for found in (spaces(model_of(seed=1)), spaces(model, threshold=0.1), spaces(other_texts)):
+        assert not torch.equal(found[2].basis @ found[2].basis.T, own[2].basis @ own[2].basis.T)
+    assert list(spaces(model, layers=[2])) == [2]
+    assert torch.equal(spaces(model)[1].basis, own[1].basis)

@@ -4,41 +4,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from editing_tests.library.random_models import random_model
+from editing_tests.library.editors.examples import ADA, BORN, COMMON, PLAYS, model_of
 from editing_tests.references.adds_again import AddsAgain
 from editing_tests.references.counts_twice import CountsTwice
 from editing_tests.references.rehearses import Rehearses
 from editing_tests.references.remembers_facts import RemembersFacts
 from kedit.editors import Editor, load_editor
-from kedit.facts import Fact, Prompt
+from kedit.facts import Fact
 from kedit.models import LanguageModel
 
-TEXTS = tuple(f"Mira Solano number {i} lives in the {i}th house of the town" for i in range(60))
-VALUE = {"steps": 4, "lr": 0.05, "clamp": 2.0, "stop": 1e-6, "keep": "last"}
-SETTINGS: dict[str, Any] = {"value": VALUE, "contexts": {"count": 2, "length": 5}, "layers": [1, 2], "ridge": 0.6}
-
-
-def fact(subject: str, template: str, target: str) -> Fact:
-    return Fact(Prompt.from_template(template, subject), target, "the old one", id=f"{subject} {target}")
-
-
-BORN, PLAYS = fact("Mira Solano", "{} was born in", "Spain"), fact("Mira Solano", "{} plays for", "Głogów")
-ADA = fact("Ada", "{} lives in", "2012")
+SETTINGS: dict[str, Any] = COMMON | {"layers": [1, 2], "ridge": 0.6}
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LanguageModel:
-    monkeypatch.setenv("KEDIT_CACHE", str(tmp_path))
-    made = random_model("gpt2")
-    made.corpus = TEXTS
-    return made
+def model(own_cache: None) -> LanguageModel:
+    return model_of("gpt2")
 
 
 def weights_after(model: LanguageModel, editor: Editor, *calls: list[Fact]) -> list[dict[int, Tensor]]:

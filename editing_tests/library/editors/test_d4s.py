@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from editing_tests.library.editors.examples import ADA, BORN, PLAYS, SETTINGS, TEXTS, model_of
 from kedit.editors import load_editor
 from kedit.editors.d4s import D4SState
 from kedit.facts import Fact
+from kedit.locate_then_edit.solvers import history
 from kedit.models import LanguageModel
+from kedit.models.scoring import score_targets
 from kedit.statistics import measure
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -58,3 +61,34 @@ def test_d4s_leaves_the_state_it_was_given() -> None:
     before = {layer: matrix.clone() for layer, matrix in state.gram.items()}
     load_editor("d4s", SETTINGS["d4s"]).edit(model, [ADA], state)
     assert state.count == 1 and all(torch.equal(state.gram[layer], before[layer]) for layer in before)
+
+
+def test_the_weights_are_the_base_and_the_whole_history_after_every_call() -> None:
+    """Pitfall 31, exactly: nothing is counted twice, also when a fact comes twice or an update is applied twice."""
+    model, state = model_of(), None
+    moments = measure(model_of(), TEXTS, [1, 2])
+    base = {layer: model.weight(layer).clone() for layer in (1, 2)}
+    keys: dict[int, list[Tensor]] = {1: [], 2: []}
+    editor = load_editor("d4s", SETTINGS["d4s"])
+    for one in (BORN, ADA, BORN):
+        update, state = editor.edit(model, [one], state)
+        for _ in range(2):
+            update.apply(model)
+            for layer in (1, 2):
+                delta = history(moments[layer].damped(1e-4), state.cross[layer], state.gram[layer], 0.6 * model.f)
+                assert torch.equal(model.weight(layer), base[layer] + delta.float())
+        for layer, solved in update.evidence.layers.items():
+            keys[layer].append(solved.keys)
+            seen = torch.cat(keys[layer], dim=1)
+            torch.testing.assert_close(state.gram[layer], seen @ seen.T, rtol=1e-12, atol=0)
+
+
+def test_what_a_session_returns_is_the_edited_model() -> None:
+    """Pitfall 32: after the last call the model that was handed in has other weights, and says the targets more."""
+    model, plain = model_of("llama"), model_of("llama")
+    facts = [BORN, ADA]
+    run_d4s(model, facts, layers=[1], value={**SETTINGS["d4s"]["value"], "steps": 20, "kl": 0.0})
+    assert model.fingerprint() != model.origin == plain.fingerprint()
+    pairs = [(one.prompt.text, one.target) for one in facts]
+    scores = zip(score_targets(model, pairs), score_targets(plain, pairs), strict=True)
+    assert all(now.mean > before.mean for now, before in scores)

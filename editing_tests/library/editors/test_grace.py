@@ -229,3 +229,15 @@ def test_what_grace_cannot_edit_is_refused_by_name() -> None:
         model.attach(replace(Codebook.empty(LAYER, F, D), values=torch.zeros(0, D + 1)))
     with pytest.raises(ModelError, match="no nearest key"):
         Codebook.empty(1, F, D).nearest(torch.zeros(F))
+
+
+@pytest.mark.parametrize("one", [BORN, PLAYS, ADA], ids=lambda one: one.id)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_ball_of_nothing_holds_its_key_or_is_refused(family: str, one: Fact) -> None:
+    """Rounding decides which, on every machine anew."""
+    model, said = random_model(family), ""
+    try:
+        load_editor("grace", SETTINGS | {"radius": 0.0}).edit(model, [one])[0].apply(model)
+    except EditorError as error:
+        said = str(error)
+    assert "radius is 0.0, so small that rounding decides" in said or len(codebook(model)) == 1

@@ -50,6 +50,16 @@ def test_another_answer_at_the_same_query_takes_the_entry_over() -> None:
     assert (len(book), entry, book.labels, book.radii.tolist()) == (1, 0, ((5, 5),), [1.0])
 
 
+def test_the_entry_that_is_taken_over_answers_its_new_query_however_small_its_ball_was() -> None:
+    origin = BASE.clone()
+    origin[0] = 100.0
+    tiny = Codebook(LAYER, origin[None], VALUE[None], torch.tensor([1e-4]), ((4, 6),))
+    query = origin + at(5e-3)
+    book, entry = place(tiny, query, VALUE, (5, 5), 1.0)
+    assert (len(book), entry, book.labels) == (1, 0, ((5, 5),))
+    assert book.answering(query[None]).tolist() == [0]
+
+
 def test_without_a_hit_the_output_is_the_very_tensor_and_with_one_the_other_rows_keep_their_bits() -> None:
     keys = torch.eye(F)[:2]
     book = Codebook(LAYER, keys, torch.full((2, D), 7.0), torch.tensor([0.5, 0.25]), ((1,), (2,)))

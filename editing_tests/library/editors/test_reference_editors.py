@@ -65,16 +65,6 @@ def test_memit_shares_the_residual_evenly_and_recomputes_it() -> None:
     torch.testing.assert_close(update.evidence.layers[2].residuals, update.evidence.values - now, rtol=1e-4, atol=1e-5)
 
 
-def test_unsorted_layers_are_the_same_layers() -> None:
-    one, other = (
-        load_editor("memit", SETTINGS["memit"] | {"layers": layers}).edit(model_of(), [ADA])[0]
-        for layers in ([1, 2], [2, 1])
-    )
-    assert list(one.changes) == list(other.changes)
-    for name, change in one.changes.items():
-        assert torch.equal(change.new_weight(torch.zeros(16, 24)), other.changes[name].new_weight(torch.zeros(16, 24)))
-
-
 def test_merge_is_memit_when_all_keys_differ_and_not_when_they_are_equal() -> None:
     apart, together = [BORN, ADA], [BORN, ADA, PLAYS]
     zero = torch.zeros(16, 24)

@@ -76,6 +76,12 @@ def test_classes_factories_and_instances_of_others() -> None:
         ("rome", {"keys": "mean"}, "expected one of 'averaged', 'mixed', 'bare'"),
         ("rome", {"covariance": 0}, "rome: covariance is 0, expected bool"),
         ("ft-l", {"contexts": {}}, "ft-l has no setting 'contexts'"),
+        ("ft-l", {"epsilon": "5e-4"}, "ft-l: epsilon is '5e-4', expected float"),
+        ("ft-l", {"epsilon": [5e-4]}, "ft-l: epsilon is [0.0005], expected float"),
+        ("ft-l", {"epsilon": -1}, "ft-l: epsilon is -1.0, expected at least 0"),
+        ("ft-l", {"epsilon": float("nan")}, "ft-l: epsilon is nan, expected at least 0"),
+        ("memit", {"value": {"steps": -1}}, "memit: value: steps is -1, expected at least 0"),
+        ("memit", {"layers": [-1]}, "memit: layers is -1, expected at least 0"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(name: str, config: dict[str, Any], message: str) -> None:

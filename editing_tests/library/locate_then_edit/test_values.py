@@ -186,6 +186,19 @@ def test_a_group_may_start_at_the_mean_of_what_its_facts_find_alone() -> None:
     torch.testing.assert_close(mean.delta, alone.delta, rtol=1e-4, atol=1e-6)
 
 
+def test_the_divergence_is_from_the_model_without_a_value_wherever_the_search_begins() -> None:
+    """Two equal facts start at the value that each finds alone, and there it must cost them what it cost alone."""
+    model = random_model("gpt2")
+    config = dataclasses.replace(CONFIG, kl=5.0, lr=0.2, clamp=5.0, keep="last", start="mean")
+    with model.frozen():
+        reached = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, config).loss
+        config = dataclasses.replace(config, stop=float(reached[0]) + 1e-3)
+        alone = optimise_values(model, FACTS[:1], [0], 1, CONTEXTS, config)
+        group = optimise_values(model, FACTS[:1] * 2, [0, 0], 1, CONTEXTS, config)
+    assert alone.updates[0] > 0 and group.updates.tolist() == [0]
+    torch.testing.assert_close(group.loss, alone.loss, rtol=1e-4, atol=1e-5)
+
+
 def test_the_mean_is_that_of_all_facts_of_the_group() -> None:
     model = random_model("gpt2")
     config = dataclasses.replace(CONFIG, start="mean", kl=0.0, weight_decay=0.0, clamp=1e6, steps=3, keep="last")
