@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import same_subject_batches as same_subject_batches
     from kedit.gate.measurements import single_edits as single_edits
     from kedit.gate.snapshots import MetricTable as MetricTable
+    from kedit.gate.watching import live_numbers as live_numbers
 
 _HOMES = {
     "Gate": "bench",
@@ -41,6 +42,7 @@ _HOMES = {
     "distinct_sequence": "measurements",
     "homogeneous_gaps": "measurements",
     "interrupted": "inspection",
+    "live_numbers": "watching",
     "locality": "measurements",
     "repeated_edit": "measurements",
     "returning_sequence": "measurements",

@@ -47,7 +47,7 @@ def gate(tmp_path, monkeypatch, capfd):
 def test_an_accepted_editor(gate, tmp_path):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "-n", "0", "-k", "test_deterministic or test_exact_undo")
     assert status == 0
-    assert lines[-1] == "mine:Noise: accepted (only 2 of 20 properties ran)"
+    assert lines[-1] == "mine:Noise: accepted (only 2 of 21 properties ran)"
     assert any("contract.exact-undo" in line and "passed" in line for line in lines)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["mine.py"]
 
@@ -55,7 +55,7 @@ def test_an_accepted_editor(gate, tmp_path):
 def test_a_rejected_editor(gate):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "0", "-k", "test_bad_batch")
     assert status == 1
-    assert lines[-1] == "mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of 20 properties ran)"
+    assert lines[-1] == "mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of 21 properties ran)"
 
 
 def test_two_processes_unless_told_otherwise():

@@ -50,7 +50,7 @@ def test_only_properties_run_and_missing_tags_are_named(run, pytester):
     result = run("--editor", "rome", "--model", "tiny-gpt2", "-rs")
     result.assert_outcomes(passed=4, skipped=1, deselected=1)
     result.stdout.fnmatch_lines(["*efficacy.distinct-batch*tiny-gpt2*skipped*not applicable: rome has no tag batch*"])
-    assert result.outlines[-1] == "rome: accepted (only 4 of 20 properties ran)"
+    assert result.outlines[-1] == "rome: accepted (only 4 of 21 properties ran)"
 
 
 def test_without_editor_everything_runs_on_the_default_matrix(run, pytester):

@@ -18,6 +18,7 @@ PROPERTIES = {
     "contract.batch-independence",
     "contract.deterministic",
     "contract.exact-undo",
+    "contract.good-manners",
     "contract.pure-edit",
     "contract.rejects-bad-facts",
     "efficacy.distinct-batch",
