@@ -30,8 +30,8 @@ def cache_folder() -> Path:
 def one_at_a_time(path: Path, *, wait: float = WAIT) -> Iterator[None]:
     """Be the only process in here, by a lock on the file `path`, which stays.
 
-    It is a lock of the operating system, which ends with the process that holds it. It only saves work: where the folder
-    cannot be written, or after `wait` seconds, the process goes on without it.
+    It is a lock of the operating system, which ends with the process that holds it. It only saves work: where the
+    folder cannot be written, or after `wait` seconds, the process goes on without it.
     """
     lock = FileLock(path, timeout=wait)
     with suppress(OSError, NotImplementedError, Timeout):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An end for every property test, whatever the editor does.
 
-pytest-timeout raises inside the test when its time is over. An editor that swallows what is raised, or hangs in code that
-is not Python, is ended here: a watchdog outside the interpreter writes the stacks to stderr and ends the process. Under
-pytest-xdist that is one worker, the controller starts another and reports the property as failed.
+pytest-timeout raises inside the test when its time is over. An editor that swallows what is raised, or hangs in code
+that is not Python, is ended here: a watchdog outside the interpreter writes the stacks to stderr and ends the process.
+Under pytest-xdist that is one worker, the controller starts another and reports the property as failed.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class Network:
     @contextmanager
     def refused(self) -> Iterator[list[str]]:
         """Refuse every name lookup, connection and datagram meanwhile; yields a growing list of what was tried."""
-        self._calls = calls = []
+        calls: list[str] = []
+        self._calls = calls
         try:
             yield calls
         finally:
