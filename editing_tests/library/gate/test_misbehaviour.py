@@ -122,6 +122,7 @@ def reasons(run, pytester, toml):
     return start
 
 
+@pytest.mark.timeout(300)  # were the watchdog not there, it would not end
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_what_an_editor_raises_is_a_failure_of_its_property(reasons, workers):
     names = [name for name in TROUBLE if name not in ("die", "swallow", "hang", "late")]
@@ -140,6 +141,20 @@ def test_a_hanging_editor_in_the_process_of_pytest(reasons, name):
     found, lines = reasons(name, "well", workers="0")
     assert re.fullmatch(TROUBLE[name][1], found[TROUBLE[name][0]])
     assert lines[-1].startswith(f"elsewhere:Bad: rejected by: {TROUBLE[name][0]} (")
+
+
+@pytest.mark.parametrize(
+    ("args", "restarts"),
+    [
+        (["--editor", "memit", "--model", "tiny-gpt2"], "1000"),
+        (["--editor", "memit", "--model", "tiny-gpt2", "--max-worker-restart", "3"], "3"),
+        ([], None),
+    ],
+    ids=["editor", "told", "no editor"],
+)
+def test_an_editor_may_end_more_workers_than_xdist_allows(pytester, args, restarts):
+    config = pytester.parseconfigure("-p", "kedit.gate.plugin", *args)
+    assert config.option.maxworkerrestart == restarts
 
 
 def test_a_test_may_skip_itself(run, pytester):
