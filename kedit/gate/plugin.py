@@ -149,6 +149,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             if raised is error:
                 raise
             raise raised from None
+    if of_user:  # and the editor swallowed it
+        raise KeyboardInterrupt
     deadlines = pyfuncitem.config.stash[_DEADLINES]
     if deadlines.passed:
         raise TimeoutError(f"the editor {overdue(deadlines.seconds)} and went on when it was told to end")

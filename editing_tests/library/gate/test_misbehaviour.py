@@ -143,6 +143,20 @@ def test_a_hanging_editor_in_the_process_of_pytest(reasons, name):
     assert lines[-1].startswith(f"elsewhere:Bad: rejected by: {TROUBLE[name][0]} (")
 
 
+@pytest.mark.parametrize("swallowed", [False, True], ids=["raised", "swallowed"])
+def test_the_user_may_end_the_run(run, pytester, swallowed):
+    """With Ctrl-C, which is no failure of the editor's."""
+    pytester.makepyfile(elsewhere=MISBEHAVIOUR)
+    lines = ["@pytest.mark.editing_property('efficacy.single')", "def test_it(gate):"]
+    if swallowed:
+        lines += ["    with contextlib.suppress(BaseException):", "        signal.raise_signal(signal.SIGINT)"]
+    else:
+        lines += ["    signal.raise_signal(signal.SIGINT)"]
+    pytester.makepyfile("\n".join(["import contextlib, signal, pytest", *lines, "    gate.judge('ES', 1.0)"]))
+    with pytest.raises(KeyboardInterrupt):
+        run("--editor", "elsewhere:Bad", "--model", "tiny-gpt2")
+
+
 @pytest.mark.parametrize(
     ("args", "restarts"),
     [
