@@ -122,7 +122,7 @@ def reasons(run, pytester, toml):
     return start
 
 
-@pytest.mark.timeout(300)  # were the watchdog not there, it would not end
+@pytest.mark.timeout(600)  # were the watchdog not there, it would not end
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_what_an_editor_raises_is_a_failure_of_its_property(reasons, workers):
     names = [name for name in TROUBLE if name not in ("die", "swallow", "hang", "late")]
