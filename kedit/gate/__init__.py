@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import single_update as single_update
     from kedit.gate.protocols import edited as edited
     from kedit.gate.snapshots import MetricTable as MetricTable
+    from kedit.gate.watching import live_numbers as live_numbers
 
 _HOMES = {
     "Gate": "bench",
@@ -59,6 +60,7 @@ _HOMES = {
     "independent": "behaviour",
     "interrupted": "inspection",
     "inverse_edits": "measurements",
+    "live_numbers": "watching",
     "locality": "measurements",
     "moved": "behaviour",
     "outcome": "behaviour",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 __all__ = ["GateOptions", "add_options", "read_toml"]
+
+_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class GateOptions:
         report: folder for report.json and report.md.
         seed: shifts every draw of facts.
         tables: also compare metric tables when editors are named.
+        timeout: seconds that one property test may take; 0 for no limit.
+        threads: threads of torch in each process.
     """
 
     editors: tuple[str, ...] = ()
@@ -37,6 +42,8 @@ class GateOptions:
     report: Path | None = None
     seed: int = 0
     tables: bool = False
+    timeout: float = _TIMEOUT
+    threads: int = 1
 
     @property
     def given(self) -> bool:
@@ -63,6 +70,11 @@ class GateOptions:
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise pytest.UsageError(f"{option} {repeated[0]} is given twice; name it once")
+        timeout, threads = config.getoption("gate_timeout"), config.getoption("gate_threads")
+        if not 0 <= timeout < math.inf:
+            raise pytest.UsageError(f"--editing-timeout {timeout:g}: give seconds, 0 for no limit")
+        if threads < 1:
+            raise pytest.UsageError(f"--editing-threads {threads}: give at least 1")
         source = config.getoption("gate_config")
         settings = read_toml(Path(source), "--editor-config") if source else {}
         if settings and not editors:
@@ -83,6 +95,8 @@ class GateOptions:
             report=_path(config.getoption("gate_report")),
             seed=config.getoption("gate_seed"),
             tables=config.getoption("gate_tables"),
+            timeout=timeout,
+            threads=threads,
         )
 
 
@@ -134,6 +148,22 @@ def add_options(parser: pytest.Parser) -> None:
         dest="gate_tables",
         action="store_true",
         help="with --editor: also compare the metric tables with the stored ones",
+    )
+    group.addoption(
+        "--editing-timeout",
+        dest="gate_timeout",
+        type=float,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help=f"time of each property test; one that takes longer has failed (default {_TIMEOUT:g}; 0 for no limit)",
+    )
+    group.addoption(
+        "--editing-threads",
+        dest="gate_threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads of torch in each process, to see what they change (default 1)",
     )
 
 

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedit.gate.crashes import Crashes, tell_nodes
+from kedit.gate.deadlines import Deadlines, overdue
+from kedit.gate.guarding import as_failure, interrupts
 from kedit.gate.options import GateOptions, add_options
 from kedit.gate.reporting import GateReporter
 from kedit.gate.selection import JUDGE, NODE, PROPERTY, TABLE, parameters_of, prepare
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 _OPTIONS = pytest.StashKey[GateOptions]()
 _RUN = pytest.StashKey["GateRun"]()
+_DEADLINES = pytest.StashKey[Deadlines]()
 _STALE = "editing_stale"
+_RESTARTS = 1000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,9 +51,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.editors and hasattr(config.option, "warn_unused_snapshots"):
         # Tables of the editors that are not judged are unused, and that is no failure.
         config.option.warn_unused_snapshots = True
+    deadlines = config.stash[_DEADLINES] = Deadlines(options.timeout)
+    config.pluginmanager.register(deadlines, "kedit.gate.deadlines")
     if not _is_worker(config):
-        reporter = GateReporter(options, lambda: gate_run(config))
+        crashes = Crashes(options.timeout)
+        config.pluginmanager.register(crashes, "kedit.gate.crashes")
+        reporter = GateReporter(options, lambda: gate_run(config), crashes)
         config.pluginmanager.register(reporter, "kedit.gate.reporter")
+    if options.editors and getattr(config.option, "maxworkerrestart", "") is None:
+        # An editor may end a worker at every property, and all are judged; pytest-xdist gives up much earlier.
+        config.option.maxworkerrestart = str(_RESTARTS)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -96,8 +108,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = prepare(items, config.stash[_OPTIONS], lambda: gate_run(config))
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-    nodes = [item.stash[NODE] for item in items if NODE in item.stash]
-    if not nodes or {node.property for node in nodes} < gate_run(config).thresholds.properties:
+    nodes = {item.nodeid: item.stash[NODE] for item in items if NODE in item.stash}
+    tell_nodes(config, nodes)
+    if not nodes or {node.property for node in nodes.values()} < gate_run(config).thresholds.properties:
         return
     stale = gate_run(config).stale()
     if not stale:
@@ -122,7 +135,8 @@ def gate_bench(request: pytest.FixtureRequest) -> Bench:
     """Models, worlds and shared measurements of this worker."""
     from kedit.gate.bench import Bench
 
-    return Bench(gate_run(request.config))
+    run = gate_run(request.config)
+    return Bench(run, threads=run.options.threads)
 
 
 @pytest.fixture
@@ -138,12 +152,25 @@ def gate(request: pytest.FixtureRequest, gate_case: Case, gate_bench: Bench) -> 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """After a property test has judged all its numbers, fail with all that are wrong."""
+    """After a property test has judged all its numbers, fail with all that are wrong; or with what it raised."""
     __tracebackhide__ = True
-    result = yield
     judge = pyfuncitem.stash.get(JUDGE, None)
-    if judge is not None:
-        judge.finish()
+    if judge is None:
+        return (yield)
+    with interrupts() as of_user:
+        try:
+            result = yield
+        except BaseException as error:
+            raised = error if of_user else as_failure(error, pyfuncitem.path)
+            if raised is error:
+                raise
+            raise raised from None
+    if of_user:  # and the editor swallowed it
+        raise KeyboardInterrupt
+    deadlines = pyfuncitem.config.stash[_DEADLINES]
+    if deadlines.passed:
+        raise TimeoutError(f"the editor {overdue(deadlines.seconds)} and went on when it was told to end")
+    judge.finish()
     return result
 
 
@@ -153,6 +180,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     node = item.stash.get(NODE, None)
     if node is not None:
+        deadlines = item.config.stash[_DEADLINES]
+        if report.failed and deadlines.passed:
+            node.ended = overdue(deadlines.seconds)
         report.user_properties = [*report.user_properties, ("editing", node.as_data())]
     return report
 

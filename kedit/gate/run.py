@@ -99,7 +99,9 @@ def suite_folder() -> Path:
 def _load(name: str, config: Mapping[str, Any] | None) -> Editor:
     try:
         return load_editor(name, config)
-    except Exception as error:  # a third party's module may raise anything while it is imported
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a third party's module may raise anything while it is imported
         reason = " ".join(str(error).split())
         prefix = "" if name in reason else f"{type(error).__name__}: "
         raise pytest.UsageError(f"--editor {name}: {prefix}{reason}") from error

@@ -44,6 +44,8 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
         marker = item.get_closest_marker(PROPERTY)
         if marker is not None:
             _mark(item, marker, run())
+            if options.timeout:
+                item.add_marker(pytest.mark.timeout(options.timeout, func_only=False), append=False)
     places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
     items.sort(key=lambda item: _place(item, places))
     return left_out

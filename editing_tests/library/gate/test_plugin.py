@@ -50,7 +50,7 @@ def test_only_properties_run_and_missing_tags_are_named(run, pytester):
     result = run("--editor", "rome", "--model", "tiny-gpt2", "-rs")
     result.assert_outcomes(passed=4, skipped=1, deselected=1)
     result.stdout.fnmatch_lines(["*efficacy.distinct-batch*tiny-gpt2*skipped*not applicable: rome has no tag batch*"])
-    assert result.outlines[-1] == "rome: accepted (only 4 of 20 properties ran)"
+    assert result.outlines[-1] == f"rome: accepted (only 4 of {PROPERTIES} properties ran)"
 
 
 def test_without_editor_everything_runs_on_the_default_matrix(run, pytester):
@@ -97,7 +97,7 @@ def test_a_crash_is_red_even_where_a_failure_is_expected(run, pytester, toml):
     result.assert_outcomes(passed=4, failed=1, deselected=1)
     assert "rejected by: locality.neighbors" in result.outlines[-1]
     reasons = [row["reason"] for row in rows(pytester) if row["property"] == "locality.neighbors"]
-    assert "call: RuntimeError: out of memory" in reasons
+    assert any(reason.startswith("call: RuntimeError: out of memory (test_a_crash") for reason in reasons)
 
 
 def test_a_threshold_can_be_tightened(run, pytester, toml):
@@ -173,6 +173,8 @@ def test_an_expectation_that_matches_no_test_is_wrong_usage(run, pytester, toml,
 
 KEPT = """
 from kedit.editors import Tags
+
+PROPERTIES = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 class Kept:
     name, tags = "kept", Tags()
