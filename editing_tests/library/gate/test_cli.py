@@ -13,15 +13,15 @@ import pytest
 from kedit import cli
 from kedit.commands.gate import gate_command
 from kedit.editors import editor_names
+from kedit.gate.run import suite_folder
+from kedit.gate.thresholds import Thresholds
+
+TOTAL = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 NOISE = """
 import torch
 from kedit.editors import Tags
 from kedit.updates import Replaced, Update
-from kedit.gate.run import suite_folder
-from kedit.gate.thresholds import Thresholds
-
-PROPERTIES = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 class Noise:  # takes any fact, which the contract forbids
     name, tags = "noise", Tags(batch=True, writes_weights=True)
@@ -51,7 +51,7 @@ def gate(tmp_path, monkeypatch, capfd):
 def test_an_accepted_editor(gate, tmp_path):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "-n", "0", "-k", "test_deterministic or test_exact_undo")
     assert status == 0
-    assert lines[-1] == f"mine:Noise: accepted (only 2 of {PROPERTIES} properties ran)"
+    assert lines[-1] == f"mine:Noise: accepted (only 2 of {TOTAL} properties ran)"
     assert any("contract.exact-undo" in line and "passed" in line for line in lines)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["mine.py"]
 
@@ -59,7 +59,7 @@ def test_an_accepted_editor(gate, tmp_path):
 def test_a_rejected_editor(gate):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "0", "-k", "test_bad_batch")
     assert status == 1
-    assert lines[-1] == f"mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of {PROPERTIES} properties ran)"
+    assert lines[-1] == f"mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of {TOTAL} properties ran)"
 
 
 def test_two_processes_unless_told_otherwise():

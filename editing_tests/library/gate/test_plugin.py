@@ -9,6 +9,8 @@ import pytest
 
 from kedit.editors import editor_names
 
+TOTAL = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
+
 PROPERTIES = """
 import pytest
 
@@ -50,7 +52,7 @@ def test_only_properties_run_and_missing_tags_are_named(run, pytester):
     result = run("--editor", "rome", "--model", "tiny-gpt2", "-rs")
     result.assert_outcomes(passed=4, skipped=1, deselected=1)
     result.stdout.fnmatch_lines(["*efficacy.distinct-batch*tiny-gpt2*skipped*not applicable: rome has no tag batch*"])
-    assert result.outlines[-1] == f"rome: accepted (only 4 of {PROPERTIES} properties ran)"
+    assert result.outlines[-1] == f"rome: accepted (only 4 of {TOTAL} properties ran)"
 
 
 def test_without_editor_everything_runs_on_the_default_matrix(run, pytester):
@@ -173,8 +175,6 @@ def test_an_expectation_that_matches_no_test_is_wrong_usage(run, pytester, toml,
 
 KEPT = """
 from kedit.editors import Tags
-
-PROPERTIES = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 class Kept:
     name, tags = "kept", Tags()
