@@ -8,6 +8,8 @@ import json
 import pytest
 
 from kedit.editors import editor_names
+from kedit.gate.run import suite_folder
+from kedit.gate.thresholds import Thresholds
 
 TOTAL = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
