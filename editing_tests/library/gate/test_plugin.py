@@ -117,7 +117,7 @@ def test_the_report_is_the_same_whatever_the_number_of_workers(run, pytester, to
     result = run(*args, "-n", workers, "--editing-report", "report", apart=workers != "0")
     assert result.ret == 0
     report = json.loads((pytester.path / "report" / "report.json").read_text())
-    assert list(report) == ["schema", "editor", "versions", "device", "seed", "results"]
+    assert list(report) == ["schema", "editor", "versions", "device", "seed", "notes", "results"]
     assert (report["schema"], report["editor"], report["device"], report["seed"]) == (1, "memit", "cpu", 7)
     assert {"kedit", "torch", "transformers", "python"} <= set(report["versions"])
     keys = ["property", "model", "parameters", "measured", "threshold", "status", "reason", "seconds"]

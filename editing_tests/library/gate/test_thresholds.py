@@ -56,4 +56,4 @@ def test_a_users_file_need_not_name_sides(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text('[[threshold]]\nproperty = "efficacy.single"\nmetric = "ES"\nvalue = 1.0\n')
     suite = Thresholds.read(suite_folder() / "thresholds.toml")
-    assert suite.tightened(path).find("efficacy.single", "ES", "m", {}).value == 1.0
+    assert suite.with_own(path).find("efficacy.single", "ES", "m", {}).value == 1.0
