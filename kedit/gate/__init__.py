@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kedit.gate.bench import Gate as Gate
+    from kedit.gate.checking import Checked as Checked
+    from kedit.gate.checking import check_editor as check_editor
     from kedit.gate.inspection import capture as capture
     from kedit.gate.inspection import differences as differences
     from kedit.gate.inspection import digest as digest
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import same_subject_batches as same_subject_batches
     from kedit.gate.measurements import single_edits as single_edits
     from kedit.gate.snapshots import MetricTable as MetricTable
+    from kedit.gate.snapshots import table_of as table_of
 
 _HOMES = {
+    "Checked": "checking",
     "Gate": "bench",
     "MetricTable": "snapshots",
     "PropertyViolation": "judging",
     "capture": "inspection",
+    "check_editor": "checking",
     "density_scores": "measurements",
     "differences": "inspection",
     "digest": "inspection",
@@ -46,6 +51,7 @@ _HOMES = {
     "returning_sequence": "measurements",
     "same_subject_batches": "measurements",
     "single_edits": "measurements",
+    "table_of": "snapshots",
     "tensor_elements": "inspection",
 }
 
