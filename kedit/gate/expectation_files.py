@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import tomllib
@@ -16,7 +17,7 @@ __all__ = ["HEADER", "entry_text", "file_text", "without_entries"]
 HEADER = """\
 # Known failures of an editor, each with its reason; strict: the day one holds, the run is red until it is removed.
 """
-_HEAD = re.compile(r"^[ \t]*\[\[[ \t]*expect[ \t]*\]\]", re.MULTILINE)
+_HEAD = re.compile(r"^[ \t]*\[\[[ \t]*expect[ \t]*\]\][ \t]*(?:#.*)?$", re.MULTILINE)
 
 
 def entry_text(entry: Expectation) -> str:
@@ -40,8 +41,10 @@ def entry_text(entry: Expectation) -> str:
 
 def file_text(start: str, entries: Iterable[Expectation]) -> str:
     """`start` with entries after it."""
-    parts = [part for part in (start.rstrip("\n") + "\n" if start.strip() else "", *map(entry_text, entries)) if part]
-    return "\n".join(parts)
+    parts = [entry_text(entry) for entry in entries]
+    if not parts:
+        return start
+    return "\n".join([start.rstrip("\n") + "\n", *parts] if start.strip() else parts)
 
 
 def without_entries(text: str, numbers: Collection[int]) -> str:
@@ -55,10 +58,8 @@ def without_entries(text: str, numbers: Collection[int]) -> str:
     if not numbers:
         return text
     starts = [_with_comments(text, match.start()) for match in _HEAD.finditer(text)]
-    ends = [*starts[1:], len(text)]
-    blocks = [text[start:end] for start, end in zip(starts, ends, strict=True)]
-    rows = tomllib.loads(text).get("expect", [])
-    if len(rows) != len(blocks) or any(_parsed(block) != [row] for block, row in zip(blocks, rows, strict=True)):
+    blocks = [text[start:end] for start, end in itertools.pairwise([*starts, len(text)])]
+    if [_parsed(block) for block in blocks] != [[row] for row in tomllib.loads(text).get("expect", [])]:
         raise ValueError("its entries do not each stand under [[expect]]; write them so")
     kept = [block for number, block in enumerate(blocks) if number not in numbers]
     return text[: starts[0]] + "".join(kept)

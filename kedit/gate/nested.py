@@ -46,8 +46,9 @@ class Ran:
     @property
     def message(self) -> str:
         """The line of a usage error, or the end of everything that was written."""
-        told = [text for line in self.errors.splitlines() for _, mark, text in [line.partition("rror: ")] if mark]
-        told += [line.removeprefix("ERROR: ") for line in self.errors.splitlines() if line.startswith("ERROR: ")]
+        lines = self.errors.splitlines()  # a wrong argument ends in `error: `, after pytest's usage
+        told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        told += [line.partition(": error: ")[2] for line in lines if ": error: " in line]
         return told[-1] if told else (self.output + self.errors)[-2000:].strip()
 
 
@@ -85,7 +86,10 @@ def undisturbed() -> Iterator[None]:
     handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
-        with warnings.catch_warnings():
+        # Filters that make errors of warnings, and gradients turned off, are the caller's and not the gate's.
+        with warnings.catch_warnings(), torch.enable_grad():
+            warnings.resetwarnings()
+            warnings.simplefilter("default")
             yield
     finally:
         random.setstate(states[0])
