@@ -50,6 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.editors and hasattr(config.option, "warn_unused_snapshots"):
         # Tables of the editors that are not judged are unused, and that is no failure.
         config.option.warn_unused_snapshots = True
+        if options.tables and not config.option.default_extension:
+            # An update would delete them: syrupy's own default takes every file beside a table for a forgotten one.
+            config.option.default_extension = "kedit.gate.snapshots.NamedEditorTable"
     if not _is_worker(config):
         reporter = GateReporter(options, lambda: gate_run(config))
         config.pluginmanager.register(reporter, "kedit.gate.reporter")
