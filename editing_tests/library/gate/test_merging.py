@@ -109,6 +109,12 @@ def test_a_crash_is_listed_and_never_written() -> None:
     assert result.remarks == (f"{ID} [e, tiny-gpt2, facts=8]: it crashed; a crash is no known failure",)
 
 
+def test_a_crash_says_nothing_of_an_entry() -> None:
+    known = Expectation(ID, "keys collide", parameters={"facts": 8}, origin="entry 1")
+    result = merged([Outcome(place(8), crashed=True)], known, tests=[place(8), place(12)])
+    assert (result.kept, result.dropped) == ((known,), ())
+
+
 def test_tests_with_equal_parameters_cannot_be_told_apart() -> None:
     tests = [Test("e", "tiny-gpt2", ID, {}), Test("e", "tiny-gpt2", ID, {"facts": 8})]
     outcomes = [Outcome(tests[0], (row("ES"),)), Outcome(tests[1])]
