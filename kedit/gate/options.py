@@ -26,12 +26,16 @@ class GateOptions:
         models: tiny model names or folders; empty for the default.
         config: settings for the editors, from `--editor-config`.
         expect: file that replaces the shipped expectations.
-        thresholds: file that tightens thresholds.
+        thresholds: file with thresholds of one's own.
         report: folder for report.json and report.md.
         seed: shifts every draw of facts.
         tables: also compare metric tables when editors are named.
         timeout: seconds that one property test may take; 0 for no limit.
         threads: threads of torch in each process.
+        tables_folder: where the tables of the editors are; None for the places of their own.
+        write_expectations: file that gets an entry for each failure of this run.
+        allow_looser: thresholds of one's own may be looser than the suite's.
+        quick: leave out the long properties.
     """
 
     editors: tuple[str, ...] = ()
@@ -44,6 +48,10 @@ class GateOptions:
     tables: bool = False
     timeout: float = _TIMEOUT
     threads: int = 1
+    tables_folder: Path | None = None
+    write_expectations: Path | None = None
+    allow_looser: bool = False
+    quick: bool = False
 
     @property
     def given(self) -> bool:
@@ -62,7 +70,8 @@ class GateOptions:
         """Read the options.
 
         Raises:
-            pytest.UsageError: a repeated editor, an unreadable file, or settings that fit no editor.
+            pytest.UsageError: a repeated editor, an unreadable file, settings that fit no editor, a file where a
+                folder should be, or an option without the one that it belongs to.
         """
         editors = tuple(config.getoption("gate_editors"))
         models = tuple(config.getoption("gate_models"))
@@ -86,7 +95,7 @@ class GateOptions:
                     f"--editor-config {source}: {strangers[0]!r} is not one of the editors given; with several "
                     "editors the file has one table for each, named like the editor"
                 )
-        return cls(
+        read = cls(
             editors=editors,
             models=models,
             config=settings,
@@ -94,10 +103,37 @@ class GateOptions:
             thresholds=_path(config.getoption("gate_thresholds")),
             report=_path(config.getoption("gate_report")),
             seed=config.getoption("gate_seed"),
-            tables=config.getoption("gate_tables"),
+            tables=config.getoption("gate_tables") or bool(config.getoption("gate_tables_folder")),
+            tables_folder=_path(config.getoption("gate_tables_folder")),
+            write_expectations=_path(config.getoption("gate_write_expectations")),
+            allow_looser=config.getoption("gate_allow_looser"),
+            quick=config.getoption("gate_quick"),
             timeout=timeout,
             threads=threads,
         )
+        read._check()
+        return read
+
+    def _check(self) -> None:
+        for option, folder in (("--editing-report", self.report), ("--editing-tables-dir", self.tables_folder)):
+            if folder is not None and folder.exists() and not folder.is_dir():
+                raise pytest.UsageError(f"{option} {folder}: is a file; name a folder")
+        if self.allow_looser and self.thresholds is None:
+            raise pytest.UsageError("--allow-looser needs --thresholds; name the file with the looser thresholds")
+        if self.tables_folder is not None and not self.editors:
+            raise pytest.UsageError("--editing-tables-dir needs --editor; name the editor whose tables are there")
+        written = self.write_expectations
+        if written is None:
+            return
+        if not self.editors:
+            raise pytest.UsageError("--write-expectations needs --editor; name the editor whose failures are written")
+        if written.is_dir():
+            raise pytest.UsageError(f"--write-expectations {written}: is a folder; name a file")
+        if self.expect is not None and written.exists() and not written.samefile(self.expect):
+            raise pytest.UsageError(
+                f"--write-expectations {written}: is there already, and --expect names another file; give one file "
+                "to both, or a new one to --write-expectations"
+            )
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -121,7 +157,25 @@ def add_options(parser: pytest.Parser) -> None:
         help="known failures with reasons; replaces the shipped file of a built-in editor",
     )
     group.addoption(
+        "--write-expectations",
+        dest="gate_write_expectations",
+        metavar="FILE.toml",
+        help="write every failure of this run into this file, for --expect; entries that are there keep their reasons",
+    )
+    group.addoption(
         "--thresholds", dest="gate_thresholds", metavar="FILE.toml", help="thresholds of your own; may only tighten"
+    )
+    group.addoption(
+        "--allow-looser",
+        dest="gate_allow_looser",
+        action="store_true",
+        help="with --thresholds: thresholds may also be looser; the verdict and the reports say which",
+    )
+    group.addoption(
+        "--editing-quick",
+        dest="gate_quick",
+        action="store_true",
+        help="leave out the long properties and, if no model is named, judge on two models; the verdict says so",
     )
     group.addoption(
         "--model",
@@ -164,6 +218,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=1,
         metavar="N",
         help="threads of torch in each process, to see what they change (default 1)",
+    )
+    group.addoption(
+        "--editing-tables-dir",
+        dest="gate_tables_folder",
+        metavar="DIR",
+        help="like --editing-tables, with the stored tables in this folder (default: the shipped ones for a built-in "
+        "editor, editing-snapshots for any other)",
     )
 
 

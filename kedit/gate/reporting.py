@@ -61,11 +61,20 @@ class GateReporter:
             return result
         run = self._run()
         if self._options.report is not None:
-            write_reports(self._options.report, dict(self._ordered()), seed=self._options.seed)
+            notes = run.thresholds.loosened
+            write_reports(self._options.report, dict(self._ordered()), seed=self._options.seed, notes=notes)
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         if isinstance(terminal, pytest.TerminalReporter):
             for editor, results in self._ordered():
-                terminal.write_line(verdict(editor, results, run.thresholds.properties))
+                terminal.write_line(
+                    verdict(
+                        editor,
+                        results,
+                        run.thresholds.properties,
+                        quick=self._options.quick,
+                        notes=run.thresholds.loosened,
+                    )
+                )
             if self._strays and self._options.editors:
                 terminal.write_line(f"failed beside the properties: {', '.join(sorted(set(self._strays)))}", red=True)
         return result

@@ -68,6 +68,13 @@ def test_two_processes_unless_told_otherwise():
     assert call[call.index("--editor") + 1 :] == ["memit", "-n", "2", "--dist", "worksteal", "--model", "tiny-gpt2"]
 
 
+def test_quick_is_an_option_of_the_gate_and_the_rest_is_pytests(monkeypatch):
+    seen = []
+    monkeypatch.setattr("kedit.commands.gate.gate", lambda *args: seen.append(args) or 0)
+    assert cli.main(["gate", "memit", "--quick", "-q", "-k", "diff", "--qui", "--job", "3"]) == 0
+    assert seen == [("memit", "2", ["--editing-quick", "-q", "-k", "diff", "--qui", "--job", "3"])]
+
+
 def test_the_module_is_the_command():
     call = [sys.executable, "-m", "kedit", "gate", "--help"]
     shown = subprocess.run(call, capture_output=True, text=True, check=True)
