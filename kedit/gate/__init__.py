@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import returning_sequence as returning_sequence
     from kedit.gate.measurements import same_subject_batches as same_subject_batches
     from kedit.gate.measurements import single_edits as single_edits
+    from kedit.gate.series import record_first_edit as record_first_edit
+    from kedit.gate.series import record_same_subject as record_same_subject
+    from kedit.gate.series import record_sequence as record_sequence
     from kedit.gate.snapshots import MetricTable as MetricTable
 
 _HOMES = {
@@ -42,6 +45,9 @@ _HOMES = {
     "homogeneous_gaps": "measurements",
     "interrupted": "inspection",
     "locality": "measurements",
+    "record_first_edit": "series",
+    "record_same_subject": "series",
+    "record_sequence": "series",
     "repeated_edit": "measurements",
     "returning_sequence": "measurements",
     "same_subject_batches": "measurements",

@@ -30,6 +30,9 @@ class Node:
         editor, model, property, parameters: what is tested.
         rows: judged numbers, as plain data.
         judged: whether the test came to its end, so that every failure is in `rows`.
+        about: what the test asks for, from its docstring.
+        unedited: fingerprint, dtype and device of the unedited model; empty while it is not loaded.
+        series: named data for the figures, as plain data.
     """
 
     editor: str
@@ -38,6 +41,9 @@ class Node:
     parameters: Mapping[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
     judged: bool = False
+    about: str = ""
+    unedited: Mapping[str, str] = field(default_factory=dict)
+    series: list[dict[str, Any]] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, which pytest-xdist can send."""
@@ -81,6 +87,10 @@ class Judge:
                 "measured": float(measured),
                 "threshold": bound.value,
                 "bound": ">=" if bound.direction == "min" else "<=",
+                "unit": bound.unit,
+                "source": bound.source,
+                "basis": bound.basis,
+                "margin": bound.margin,
                 "status": "passed" if met else "failed",
                 "reason": "" if met else note,
                 "seconds": round(now - self._since, 4),
@@ -90,6 +100,15 @@ class Judge:
         if not met:
             self._violations.setdefault(metric, []).append(self._sentence(bound, measured, parameters, note))
         return met
+
+    def record(self, name: str, data: Mapping[str, Any]) -> None:
+        """Keep data for the report's figures; nothing is judged by it.
+
+        Args:
+            name: of the series.
+            data: plain data: numbers, strings, lists and dictionaries with strings as keys.
+        """
+        self.node.series.append({"name": name, "data": dict(data)})
 
     def finish(self) -> None:
         """Fail if anything was on the wrong side.
