@@ -24,7 +24,7 @@ class GateOptions:
         config: settings for the editors, from `--editor-config`.
         expect: file that replaces the shipped expectations.
         thresholds: file that tightens thresholds.
-        report: folder for report.json and report.md.
+        report: folder for the report.
         seed: shifts every draw of facts.
         tables: also compare metric tables when editors are named.
     """
@@ -118,7 +118,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="model to judge on: a tiny model's name or a folder (repeatable); default: all tiny models",
     )
     group.addoption(
-        "--editing-report", dest="gate_report", metavar="DIR", help="write report.json and report.md into this folder"
+        "--editing-report",
+        dest="gate_report",
+        metavar="DIR",
+        help="write report.html, report.md and report.json into this folder",
     )
     group.addoption(
         "--editing-seed", dest="gate_seed", type=int, default=0, metavar="N", help="seed of all draws (default 0)"

@@ -37,9 +37,9 @@ def figures(report: Report) -> Markup:
 def _curves(report: Report, sides: Mapping[str, str]) -> list[_Curve]:
     """The references below, thin; then the editor on each of its sides, the first one on top."""
     stored = reference_series()
-    first = next(iter(sides), "")
+    (first, words), *_ = sides.items()
     found = [
-        _Curve(stored[name], f"reference-{place}", name, first)
+        _Curve(stored[name], f"reference-{place}", f"{name}, {words}" if words else name, first)
         for place, name in enumerate(stored)
         if name != report.editor
     ]

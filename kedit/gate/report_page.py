@@ -89,14 +89,12 @@ def _reasons(report: Report, status: Status, title: str = "") -> Markup:
             groups.setdefault((row.property, row.reason), []).append(row)
     if not groups:
         return Markup()
-    entries = [
-        part
-        for (name, reason), rows in groups.items()
-        for part in (
-            element("dt", element("a", name, href=f"#{name}")),
-            element("dd", *([element("p", reason)] if reason else []), _list(rows)),
-        )
-    ]
+    entries, last = [], ""
+    for (name, reason), rows in groups.items():
+        if name != last:
+            entries.append(element("dt", element("a", name, href=f"#{name}")))
+        entries.append(element("dd", *([element("p", reason)] if reason else []), _list(rows)))
+        last = name
     return join((element("h3", title) if title else Markup(), element("dl", *entries, class_=f"reasons {status}")))
 
 

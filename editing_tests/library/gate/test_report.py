@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from editing_tests.library.gate.examples import SAME, report, row, skipped
-from kedit.gate.report import Report, Series, read_report
+from kedit.gate.report import FIRST_EDIT, KEY_COSINE, SAME_SUBJECT, SEQUENCE, Report, Series, read_report
 from kedit.gate.report_files import report_markdown, write_reports
 from kedit.gate.results import OUTCOMES, STATUSES
 
@@ -191,3 +193,10 @@ def test_the_markdown_starts_with_remarks_and_verdict():
 def test_the_series_of_a_model_are_found_by_name():
     one = Report("e", "", (), series=(Series("s", SAME, "m", {}, {"a": 1}), Series("s", SAME, "n", {}, {"a": 2})))
     assert one.of("s", "n") == [{"a": 2}]
+
+
+def test_the_page_on_the_report_names_every_field_and_series():
+    page = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_-]+)`", page))
+    assert set(SCHEMA["properties"]) | set(SCHEMA["$defs"]["result"]["properties"]) <= named
+    assert {SAME_SUBJECT, FIRST_EDIT, SEQUENCE, KEY_COSINE} | {*STATUSES} <= named
