@@ -15,6 +15,8 @@ __all__ = ["TOLERANCE", "Comparison", "compare", "compare_reports"]
 
 # Share of the old distance to the threshold that a number may move without being told.
 TOLERANCE = 0.25
+_RANKS = {"passed": 0, "xfailed": 1, "failed": 2}
+_WORDS = {"xfailed": "known failure", "absent": "not in the report"}
 _Key = tuple[str, str, str, int]
 
 
@@ -104,20 +106,22 @@ def _worst(report: Report, models: Any) -> dict[tuple[str, str], Result]:
 
 
 def _statuses(old: Mapping[tuple[str, str], Result], new: Mapping[tuple[str, str], Result], found: Comparison) -> None:
-    ranks = {"failed": 3, "xfailed": 2, "passed": 1}  # 0 of what was not judged
-    words = {"xfailed": "known failure", "skipped": "skipped"}
     for key in sorted(old.keys() | new.keys(), key=lambda key: place(key[0], key[1], {})):
-        before, after = (side[key].status if key in side else "not in the report" for side in (old, new))
+        before, after = (side[key].status if key in side else "absent" for side in (old, new))
         if before == after:
             continue
-        was, now = ranks.get(before, 0), ranks.get(after, 0)
-        # What is not judged any more might as well fail; what is judged now is worse only if it fails.
-        change = (0 if was == 0 and now < ranks["failed"] else now - was) if now else was
-        if was == ranks["failed"] and now == 0:
-            change = 0
         reason = f" ({new[key].reason})" if key in new and new[key].reason else ""
-        line = f"{key[0]} on {key[1]}: {words.get(before, before)} -> {words.get(after, after)}{reason}"
-        found.add(change, line)
+        line = f"{key[0]} on {key[1]}: {_WORDS.get(before, before)} -> {_WORDS.get(after, after)}{reason}"
+        found.add(_step(_RANKS.get(before), _RANKS.get(after)), line)
+
+
+def _step(before: int | None, after: int | None) -> int:
+    """How much worse; a property that is judged in one report only is worse if it fails, or is lost without having."""
+    if before is not None and after is not None:
+        return after - before
+    if after is not None:
+        return int(after == _RANKS["failed"])
+    return int(before is not None and before < _RANKS["failed"])
 
 
 def _measured(report: Report, models: Any) -> dict[_Key, Result]:

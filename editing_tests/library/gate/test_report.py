@@ -142,8 +142,8 @@ def test_a_report_is_read_back(tmp_path):
 def test_a_report_keeps_settings_that_json_does_not_know(tmp_path):
     import datetime
 
-    one = report(settings={"since": datetime.date(2020, 1, 2), "layers": (1, 2)}, models=("m",))
-    assert one.as_data()["settings"] == {"since": "2020-01-02", "layers": [1, 2]}
+    one = report(settings={"since": datetime.date(2020, 1, 2), "layers": (1, 2), "rate": math.nan}, models=("m",))
+    assert one.as_data()["settings"] == {"since": "2020-01-02", "layers": [1, 2], "rate": None}
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -23,7 +23,7 @@ KEYS = torch.tensor([[3.0, 0.0, 3.0], [0.0, 4.0, 4.0]])
 
 
 def update(keys: torch.Tensor) -> Update:
-    layers = {4: LayerEvidence(-keys, keys), 2: LayerEvidence(keys, keys)}
+    layers = {4: LayerEvidence(keys.roll(1, -1), keys), 2: LayerEvidence(keys, keys)}
     return Update({}, base="", evidence=Evidence(layers, keys, (0, 1, 2)))
 
 
