@@ -106,13 +106,16 @@ def _worst(report: Report, models: Any) -> dict[tuple[str, str], Result]:
 
 
 def _statuses(old: Mapping[tuple[str, str], Result], new: Mapping[tuple[str, str], Result], found: Comparison) -> None:
+    together: dict[tuple[str, str, int], list[str]] = {}
     for key in sorted(old.keys() | new.keys(), key=lambda key: place(key[0], key[1], {})):
         before, after = (side[key].status if key in side else "absent" for side in (old, new))
-        if before == after:
-            continue
-        reason = f" ({new[key].reason})" if key in new and new[key].reason else ""
-        line = f"{key[0]} on {key[1]}: {_WORDS.get(before, before)} -> {_WORDS.get(after, after)}{reason}"
-        found.add(_step(_RANKS.get(before), _RANKS.get(after)), line)
+        if before != after:
+            reason = f" ({new[key].reason})" if key in new and new[key].reason else ""
+            change = f"{_WORDS.get(before, before)} -> {_WORDS.get(after, after)}{reason}"
+            step = _step(_RANKS.get(before), _RANKS.get(after))
+            together.setdefault((key[0], change, step), []).append(key[1])
+    for (property_id, change, step), models in together.items():
+        found.add(step, f"{property_id} on {', '.join(models)}: {change}")
 
 
 def _step(before: int | None, after: int | None) -> int:
@@ -130,11 +133,14 @@ def _measured(report: Report, models: Any) -> dict[_Key, Result]:
 
 
 def _numbers(old: Mapping[_Key, Result], new: Mapping[_Key, Result], found: Comparison) -> None:
+    # Where a property has no number at all on a model, its status says so already.
+    judged = {key[:2] for key in old} & {key[:2] for key in new}
     for key, row in new.items():
         before = old.get(key)
         name = f"{row.property} {key[2]} on {row.model}"
         if before is None:
-            found.other.append(f"{name}: newly measured, {_judged(row)}")
+            if key[:2] in judged:
+                found.add(int(row.status == "failed"), f"{name}: newly measured, {_judged(row)}")
             continue
         moved = _moved(before, row)
         if before.threshold != row.threshold:
@@ -144,7 +150,7 @@ def _numbers(old: Mapping[_Key, Result], new: Mapping[_Key, Result], found: Comp
         else:
             found.unchanged += 1
     for key, row in old.items():
-        if key not in new:
+        if key not in new and key[:2] in judged:
             found.got_worse.append(f"{row.property} {key[2]} on {row.model}: no longer measured, was {_judged(row)}")
 
 
