@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kedit.gate import Gate, distinct_sequence, returning_sequence
+from kedit.gate import Gate, distinct_sequence, record_sequence, returning_sequence
 from kedit.metrics import forgetting
 
 
@@ -14,6 +14,7 @@ def test_sequence(gate: Gate) -> None:
     """After two hundred single edits on distinct subjects the early ones are still there and the weights have not
     blown up (D4S, sections 4.1 and 4.2: sequences collapse as the norm grows)."""
     found = distinct_sequence(gate)
+    record_sequence(gate, found)
     gate.judge("exact_match", sum(found.after_all) / len(found.after_all))
     gate.judge("forgetting", forgetting(found.after_each, found.after_all))
     for edits, changes in found.changes.items():

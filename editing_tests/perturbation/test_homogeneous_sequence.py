@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kedit.gate import Gate, homogeneous_gaps
+from kedit.gate import Gate, homogeneous_gaps, record_first_edit
 
 # After one later edit exact match has changed in too few trials to tell; the probability shows it.
 METRICS = {2: ["probability"], 8: ["probability", "exact_match"]}
@@ -18,5 +18,6 @@ def test_homogeneous_sequence(gate: Gate, edits: int) -> None:
     subjects (S2RKE, section 5.1: later edits of a subject overwrite earlier ones). Paired over trials: both
     sequences begin with the same edit."""
     found = homogeneous_gaps(gate, edits)
+    record_first_edit(gate, edits)
     for metric in METRICS[edits]:
         gate.judge(f"{metric}_gap", found[metric].gap.value, note=str(found[metric]))

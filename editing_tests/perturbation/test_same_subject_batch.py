@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kedit.gate import Gate, same_subject_batches
+from kedit.gate import Gate, record_same_subject, same_subject_batches
 
 
 @pytest.mark.editing_property("perturbation.same-subject-batch", needs=("batch",), long=True, quick={"facts": 8})
@@ -15,6 +15,7 @@ def test_same_subject_batch(gate: Gate, facts: int) -> None:
     and figure 1; S2RKE, section 5: one key is asked for several values). Means over draws, against a floor and
     against the same number of distinct subjects."""
     same, distinct = same_subject_batches(gate, facts)
+    record_same_subject(gate, facts)
     for metric in ("exact_match", "ES"):
         note = f"one subject {same[metric]}, distinct subjects {distinct[metric]}"
         gate.judge(metric, same[metric].value, note=note)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import single_edits as single_edits
     from kedit.gate.measurements import single_update as single_update
     from kedit.gate.protocols import edited as edited
+    from kedit.gate.series import record_first_edit as record_first_edit
+    from kedit.gate.series import record_same_subject as record_same_subject
+    from kedit.gate.series import record_sequence as record_sequence
     from kedit.gate.snapshots import MetricTable as MetricTable
     from kedit.gate.snapshots import table_of as table_of
     from kedit.gate.watching import live_numbers as live_numbers
@@ -70,6 +73,9 @@ _HOMES = {
     "moved": "behaviour",
     "outcome": "behaviour",
     "reordered": "behaviour",
+    "record_first_edit": "series",
+    "record_same_subject": "series",
+    "record_sequence": "series",
     "repeated_edit": "measurements",
     "returning_sequence": "measurements",
     "same_subject_batches": "measurements",

@@ -45,6 +45,12 @@ class Bench:
             self._models[case.folder] = LanguageModel.from_pretrained(case.folder)
         return self._models[case.folder]
 
+    def unedited(self, case: Case) -> dict[str, str]:
+        """Fingerprint, dtype and device of the unedited model, as the report names them."""
+        model = self.model(case)
+        dtype = str(next(model.module.parameters()).dtype).removeprefix("torch.")
+        return {"fingerprint": model.origin, "dtype": dtype, "device": str(model.device)}
+
     def world(self, case: Case) -> World:
         """The world whose facts the model knows, from the seed in its card (0 without a card)."""
         seeds = seeds_of(Path(case.folder))
@@ -87,6 +93,8 @@ class Gate:
         self.model_name = case.model
         self.seed = bench.run.options.seed
         self.parameters = parameters
+        if judge is not None:
+            judge.node.unedited = bench.unedited(case)
 
     @property
     def tags(self) -> Tags:
@@ -138,3 +146,8 @@ class Gate:
         if self._judge is None:
             raise LookupError("only a test marked editing_property can judge")
         return self._judge.judge(metric, measured, note=note, **parameters)
+
+    def record(self, name: str, data: Mapping[str, Any]) -> None:
+        """Leave plain data for the figures of the report; outside a property test there is none, and it is dropped."""
+        if self._judge is not None:
+            self._judge.record(name, data)

@@ -34,6 +34,9 @@ from kedit.gate.thresholds import Thresholds
 
 __all__ = ["main", "read_report", "read_reports", "with_margins"]
 
+# What is read here is the same in both.
+_SCHEMAS = (1, 2)
+
 
 def read_reports(folders: Iterable[tuple[str, Path]]) -> list[Measured]:
     """All judged numbers of all report.json files under the folders, each given with its training seed.
@@ -72,8 +75,8 @@ def read_report(path: Path) -> Mapping[str, Any]:
         ValueError: the file is not a report.
     """
     report = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(report, dict) or report.get("schema") != 1:
-        raise ValueError(f"{path}: not a report of schema 1; make it again with --editing-report")
+    if not isinstance(report, dict) or report.get("schema") not in _SCHEMAS:
+        raise ValueError(f"{path}: not a report of schema 1 or 2; make it again with --editing-report")
     return report
 
 

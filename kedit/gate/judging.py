@@ -31,6 +31,9 @@ class Node:
         rows: judged numbers, as plain data.
         judged: whether the test came to its end, so that every failure is in `rows`.
         ended: why it did not, where that was not an exception of the editor's.
+        about: what the test asks for, from its docstring.
+        unedited: fingerprint, dtype and device of the unedited model; empty while it is not loaded.
+        series: named data for the figures, as plain data.
     """
 
     editor: str
@@ -40,6 +43,9 @@ class Node:
     rows: list[dict[str, Any]] = field(default_factory=list)
     judged: bool = False
     ended: str = ""
+    about: str = ""
+    unedited: Mapping[str, str] = field(default_factory=dict)
+    series: list[dict[str, Any]] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, which pytest-xdist can send."""
@@ -83,6 +89,10 @@ class Judge:
                 "measured": float(measured),
                 "threshold": bound.value,
                 "bound": ">=" if bound.direction == "min" else "<=",
+                "unit": bound.unit,
+                "source": bound.source,
+                "basis": bound.basis,
+                "margin": bound.margin,
                 "status": "passed" if met else "failed",
                 "reason": "" if met else note,
                 "seconds": round(now - self._since, 4),
@@ -92,6 +102,15 @@ class Judge:
         if not met:
             self._violations.setdefault(metric, []).append(self._sentence(bound, measured, parameters, note))
         return met
+
+    def record(self, name: str, data: Mapping[str, Any]) -> None:
+        """Keep data for the report's figures; nothing is judged by it.
+
+        Args:
+            name: of the series.
+            data: plain data: numbers, strings, lists and dictionaries with strings as keys.
+        """
+        self.node.series.append({"name": name, "data": dict(data)})
 
     def finish(self) -> None:
         """Fail if anything was on the wrong side.

@@ -15,7 +15,17 @@ from functools import partial
 
 from kedit.facts import Fact
 from kedit.gate.bench import Gate
-from kedit.gate.protocols import Mean, Standing, Trace, edited, fate_of_first, mean_scores, mean_with_error, trace
+from kedit.gate.protocols import (
+    Mean,
+    Standing,
+    Trace,
+    edited,
+    fate_of_first,
+    key_points,
+    mean_scores,
+    mean_with_error,
+    trace,
+)
 from kedit.metrics import Evaluation, evaluate, model_perplexity
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Update
@@ -30,6 +40,7 @@ __all__ = [
     "homogeneous_gaps",
     "inverse_edits",
     "locality",
+    "paired_batches",
     "repeated_edit",
     "returning_sequence",
     "same_subject_batches",
@@ -73,7 +84,7 @@ def distinct_batches(gate: Gate) -> Batches:
     def measure() -> Batches:
         perplexities: list[float] = []
 
-        def look(model: LanguageModel) -> None:
+        def look(model: LanguageModel, _update: Update, _found: Evaluation) -> None:
             perplexities.append(_perplexity(gate, model))
 
         draws = [gate.facts.distinct(BATCH_FACTS, draw_seed(gate, draw)) for draw in range(BATCH_DRAWS)]
@@ -98,7 +109,7 @@ def single_edits(gate: Gate) -> Singles:
         found: list[Evaluation] = []
         perplexities: list[float] = []
         for fact in gate.facts.distinct(SINGLE_EDITS, draw_seed(gate, 0)):
-            model = edited(gate.editor, gate.base, [fact])
+            model, _ = edited(gate.editor, gate.base, [fact])
             found.append(evaluate(model, [fact]))
             if len(perplexities) < BATCH_DRAWS:
                 perplexities.append(_perplexity(gate, model))
@@ -134,11 +145,30 @@ def locality(gate: Gate) -> Locality:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SmallBatches:
+    """Small batches: their scores, and the `key_points` of their facts."""
+
+    scores: Mapping[str, Mean]
+    points: tuple[tuple[float, float], ...]
+
+
 def same_subject_batches(gate: Gate, facts: int) -> tuple[Mapping[str, Mean], Mapping[str, Mean]]:
     """Scores of batches of `facts` facts: of one subject, and of as many distinct subjects."""
+    same, distinct = paired_batches(gate, facts)
+    return same.scores, distinct.scores
 
-    def measure(draw: Sequence[list[Fact]]) -> Mapping[str, Mean]:
-        return mean_scores(gate.editor, gate.base, draw)
+
+def paired_batches(gate: Gate, facts: int) -> tuple[SmallBatches, SmallBatches]:
+    """Batches of `facts` facts of one subject, and of as many distinct subjects."""
+
+    def measure(draws: Sequence[list[Fact]]) -> SmallBatches:
+        points: list[tuple[float, float]] = []
+
+        def look(_model: LanguageModel, update: Update, found: Evaluation) -> None:
+            points.extend(key_points(update, found))
+
+        return SmallBatches(mean_scores(gate.editor, gate.base, draws, look=look), tuple(points))
 
     seeds = [draw_seed(gate, draw) for draw in range(SAME_SUBJECT_DRAWS[facts])]
     same = [gate.facts.same_subject(facts, seed) for seed in seeds]
@@ -168,11 +198,12 @@ class Gap:
 
 
 def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
-    """Fate of the first of `edits` single edits, as exact match and as probability.
+    """Fate of the first of `edits` single edits, as exact match and as probability; of 1 it is right after its own.
 
     The trials of the longer sequence are the first ones of the shorter, too.
     """
     longest = max(PAIRED_TRIALS)
+    lengths = {1, *PAIRED_TRIALS}
 
     def trial(number: int) -> dict[str, dict[int, Standing]]:
         length = longest if number < PAIRED_TRIALS[longest] else min(PAIRED_TRIALS)
@@ -180,9 +211,10 @@ def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
         first, *same = gate.facts.same_subject(longest, seed)
         others = [fact for fact in gate.facts.distinct(longest, seed) if fact.subject != first.subject]
         tails = {"same": same[: length - 1], "distinct": others[: length - 1]}
-        return fate_of_first(gate.editor, gate.base, first, tails, PAIRED_TRIALS)
+        return fate_of_first(gate.editor, gate.base, first, tails, lengths)
 
-    fates = [gate.shared(("fate of first", n), partial(trial, n)) for n in range(PAIRED_TRIALS[edits])]
+    trials = PAIRED_TRIALS.get(edits, max(PAIRED_TRIALS.values()))
+    fates = [gate.shared(("fate of first", n), partial(trial, n)) for n in range(trials)]
     pairs = [(fate["same"][edits], fate["distinct"][edits]) for fate in fates]
     return {
         "exact_match": _gap([(float(same.exact), float(distinct.exact)) for same, distinct in pairs]),

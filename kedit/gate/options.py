@@ -27,7 +27,7 @@ class GateOptions:
         config: settings for the editors, from `--editor-config`.
         expect: file that replaces the shipped expectations.
         thresholds: file with thresholds of one's own.
-        report: folder for report.json and report.md.
+        report: folder for the report.
         seed: shifts every draw of facts.
         tables: also compare metric tables when editors are named.
         timeout: seconds that one property test may take; 0 for no limit.
@@ -186,7 +186,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="model to judge on: a tiny model's name or a folder (repeatable); default: all tiny models",
     )
     group.addoption(
-        "--editing-report", dest="gate_report", metavar="DIR", help="write report.json and report.md into this folder"
+        "--editing-report",
+        dest="gate_report",
+        metavar="DIR",
+        help="write report.html, report.md and report.json into this folder",
     )
     group.addoption(
         "--editing-seed", dest="gate_seed", type=int, default=0, metavar="N", help="seed of all draws (default 0)"

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from kedit.editors.base import Editor
 from kedit.facts import Fact
-from kedit.metrics import Evaluation, evaluate, relative_change
+from kedit.metrics import Evaluation, MetricError, evaluate, nearest_cosines, relative_change
 from kedit.models.language_model import LanguageModel
+from kedit.updates import Update
 
 __all__ = [
     "Mean",
@@ -22,6 +23,7 @@ __all__ = [
     "Trace",
     "edited",
     "fate_of_first",
+    "key_points",
     "mean_scores",
     "mean_with_error",
     "relative_changes",
@@ -40,6 +42,10 @@ class Mean:
     def __str__(self) -> str:
         return f"{self.value:.3f} ± {self.error:.3f} (n = {self.n})"
 
+    def as_data(self) -> dict[str, float]:
+        """Plain data, for a series of the report."""
+        return {"mean": self.value, "error": self.error, "n": self.n}
+
 
 def mean_with_error(values: Sequence[float]) -> Mean:
     """Mean and standard error.
@@ -52,12 +58,12 @@ def mean_with_error(values: Sequence[float]) -> Mean:
     return Mean(statistics.fmean(values), error, n)
 
 
-def edited(editor: Editor, base: LanguageModel, facts: Sequence[Fact]) -> LanguageModel:
-    """A copy of `base` that was edited with one call."""
+def edited(editor: Editor, base: LanguageModel, facts: Sequence[Fact]) -> tuple[LanguageModel, Update]:
+    """A copy of `base` that was edited with one call, and the update that did it."""
     model = base.copy()
     update, _ = editor.edit(model, facts)
     update.apply(model)
-    return model
+    return model, update
 
 
 def mean_scores(
@@ -66,7 +72,7 @@ def mean_scores(
     draws: Sequence[Sequence[Fact]],
     *,
     full: bool = False,
-    look: Callable[[LanguageModel], object] | None = None,
+    look: Callable[[LanguageModel, Update, Evaluation], object] | None = None,
 ) -> dict[str, Mean]:
     """Metrics after one call a draw, as means over draws.
 
@@ -75,21 +81,35 @@ def mean_scores(
         base: the unedited model.
         draws: batches; each is edited into a fresh copy.
         full: also the metrics that need paraphrases and neighbors.
-        look: called with every edited model.
+        look: called with every edited model, its update and its evaluation.
 
     Returns:
         exact_match and ES; with `full` also PS, NS and S.
     """
     found: list[Evaluation] = []
     for facts in draws:
-        model = edited(editor, base, facts)
+        model, update = edited(editor, base, facts)
         found.append(evaluate(model, facts, paraphrases=full, neighborhood=full))
         if look is not None:
-            look(model)
+            look(model, update, found[-1])
     result = {"exact_match": [one.em for one in found], "ES": [one.es for one in found]}
     if full:
         result |= {"PS": [one.ps for one in found], "NS": [one.ns for one in found], "S": [one.s for one in found]}
     return {name: mean_with_error(values) for name, values in result.items()}
+
+
+def key_points(update: Update, found: Evaluation) -> list[tuple[float, float]]:
+    """Of each fact of a batch: the cosine of its key with the nearest other one at the first edited layer, and the
+    probability of its new object; empty if the update shows no key for each fact."""
+    layers = update.evidence.layers if update.evidence is not None else {}
+    keys = layers[min(layers)].keys if layers else None
+    if keys is None or keys.ndim != 2 or keys.shape[1] != found.n:
+        return []
+    try:
+        cosines = nearest_cosines(keys).tolist()
+    except MetricError:  # a figure is no place to judge keys
+        return []
+    return [(cosine, math.exp(one.efficacy.wanted)) for cosine, one in zip(cosines, found.facts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +122,14 @@ class Trace:
         neighbors: NS over all facts after the last edit.
         changes: edits made so far -> name of the weight -> its change relative to the unedited one; a memory counts
             with the numbers it holds, relative to those of the model.
+        known: edits made so far -> exact match over the facts of all of them.
     """
 
     after_each: tuple[bool, ...]
     after_all: tuple[bool, ...]
     neighbors: float
     changes: Mapping[int, Mapping[str, float]]
+    known: Mapping[int, float]
 
 
 def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpoints: Sequence[int]) -> Trace:
@@ -117,12 +139,13 @@ def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpo
         editor: an editor with the tag `sequential`.
         base: the unedited model.
         facts: in the order of editing.
-        checkpoints: numbers of edits after which the change of the weights is measured.
+        checkpoints: numbers of edits after which the change of the weights and what is known are measured.
     """
     model = base.copy()
     state = None
     after_each: list[bool] = []
     changes: dict[int, Mapping[str, float]] = {}
+    known: dict[int, float] = {}
     touched: set[str] = set()
     for count, fact in enumerate(facts, 1):
         update, state = editor.edit(model, [fact], state)
@@ -131,8 +154,9 @@ def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpo
         after_each.append(_standing(model, fact).exact)
         if count in checkpoints:
             changes[count] = relative_changes(model, base, touched) | relative_memory(model)
+            known[count] = evaluate(model, facts[:count], paraphrases=False, neighborhood=False).em
     final = evaluate(model, facts, paraphrases=False)
-    return Trace(tuple(after_each), tuple(one.exact for one in final.facts), final.ns, changes)
+    return Trace(tuple(after_each), tuple(one.exact for one in final.facts), final.ns, changes, known)
 
 
 def relative_changes(model: LanguageModel, base: LanguageModel, names: set[str]) -> dict[str, float]:
@@ -167,7 +191,7 @@ def fate_of_first(
         base: the unedited model.
         first: edited once and shared by all tails.
         tails: name -> facts edited after it, one after the other.
-        lengths: numbers of edits after which to look.
+        lengths: numbers of edits after which to look; 1 is right after its own.
 
     Returns:
         name -> number of edits so far -> how `first` stands.
@@ -175,10 +199,11 @@ def fate_of_first(
     start = base.copy()
     update, opened = editor.edit(start, [first])
     update.apply(start)
+    alone = _standing(start, first) if 1 in lengths else None
     fates: dict[str, dict[int, Standing]] = {}
     for name, facts in tails.items():
         model, state = start.copy(), opened
-        fates[name] = {}
+        fates[name] = {1: alone} if alone is not None else {}
         for count, fact in enumerate(facts, 2):
             update, state = editor.edit(model, [fact], state)
             update.apply(model)

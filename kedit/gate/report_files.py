@@ -1,83 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""report.json for machines and report.md for a pull request."""
+"""The files of a report: report.json for machines, report.md for a pull request, report.html to read."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from kedit.gate.results import Result, number, parameter_text
-from kedit.versions import versions
+from kedit.files import write_atomically
+from kedit.gate.report import NAME, Report
+from kedit.gate.report_page import report_page
+from kedit.gate.results import STATUSES, number, parameter_text
 
-__all__ = ["SCHEMA", "report_data", "report_markdown", "write_reports"]
-
-SCHEMA = 1
+__all__ = ["report_markdown", "write_reports"]
 
 
-def write_reports(
-    folder: Path, results: Mapping[str, Sequence[Result]], *, seed: int, notes: Sequence[str] = ()
-) -> list[Path]:
-    """Write both files for each editor: into `folder`, or into a folder each if there are several editors.
+def write_reports(folder: Path, reports: Sequence[Report]) -> list[Path]:
+    """Write the files of each report: into `folder`, or into a folder each if there are several; returns their paths.
 
-    Args:
-        folder: made if it is not there.
-        results: the rows of each editor.
-        seed: of all draws.
-        notes: what a reader must know first, such as loosened thresholds.
-    """
+    Files appear whole or not at all."""
     written = []
-    for editor, rows in results.items():
-        place = folder if len(results) == 1 else folder / re.sub(r"[^\w.-]+", "-", editor)
-        place.mkdir(parents=True, exist_ok=True)
-        data = json.dumps(report_data(editor, rows, seed=seed, notes=notes), indent=1, allow_nan=False)
-        for name, text in (("report.json", data + "\n"), ("report.md", report_markdown(editor, rows, notes))):
-            (place / name).write_text(text, encoding="utf-8")
+    for report in reports:
+        place = folder if len(reports) == 1 else folder / re.sub(r"[^\w.-]+", "-", report.editor)
+        data = json.dumps(report.as_data(), indent=1, allow_nan=False)
+        files = {NAME: data + "\n", "report.md": report_markdown(report), "report.html": report_page(report)}
+        for name, text in files.items():
+            write_atomically(place / name, partial(Path.write_text, data=text, encoding="utf-8"))
             written.append(place / name)
     return written
 
 
-def report_data(editor: str, results: Sequence[Result], *, seed: int, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """The content of report.json, schema 1; a measured number that is not finite is written as null."""
-    return {
-        "schema": SCHEMA,
-        "editor": editor,
-        "versions": versions(),
-        "device": "cpu",
-        "seed": seed,
-        "notes": list(notes),
-        "results": [_finite(result.as_row()) for result in results],
-    }
-
-
-def report_markdown(editor: str, results: Sequence[Result], notes: Sequence[str] = ()) -> str:
-    """The content of report.md: what needs reading first, then everything."""
-    counts = {status: sum(r.status == status for r in results) for status in ("passed", "failed", "xfailed", "skipped")}
+def report_markdown(report: Report) -> str:
+    """The content of report.md: remarks and the verdict, what needs reading first, then everything."""
+    counts = {status: sum(r.status == status for r in report.results) for status in STATUSES}
     rows = [
         f"| {r.property} | {r.model} | {parameter_text(r.parameters)} | {number(r.measured)} "
-        f"| {r.bound} {number(r.threshold)} | {r.status} | {_cell(r.reason)} |"
-        for r in sorted(results, key=lambda r: ("failed", "xfailed", "passed", "skipped").index(r.status))
+        f"| {r.bound} {number(r.threshold)} {_cell(r.unit)} | {number(r.distance())} | {r.status} | {_cell(r.reason)} |"
+        for r in sorted(report.results, key=lambda r: STATUSES.index(r.status))
     ]
     head = [
-        *([f"**{'; '.join(notes)}**", ""] if notes else []),
-        f"# Editing properties of `{editor}`",
+        *(line for note in report.notes for line in (f"**{_cell(note)}**", "")),
+        f"# Editing properties of `{report.editor}`",
+        "",
+        _cell(report.verdict),
         "",
         ", ".join(f"{count} {status}" for status, count in counts.items()),
         "",
-        "| property | model | parameters | measured | threshold | status | reason |",
-        "|---|---|---|---|---|---|---|",
+        "| property | model | parameters | measured | threshold | distance | status | reason |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) + "\n"
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    measured = row["measured"]
-    if measured is not None and not math.isfinite(measured):
-        row.update(measured=None, reason=f"measured {measured}; {row['reason']}".rstrip("; "))
-    return row
 
 
 def _cell(text: str) -> str:

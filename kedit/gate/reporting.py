@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ import pytest
 
 from kedit.gate.crashes import Crashes
 from kedit.gate.options import GateOptions
-from kedit.gate.report_files import write_reports
-from kedit.gate.results import Result, Status, line, sort_key, verdict
+from kedit.gate.results import Result, Status, line, place, sort_key, verdict
 
 if TYPE_CHECKING:
+    from kedit.gate.report import Report
     from kedit.gate.run import GateRun
 
 __all__ = ["GateReporter", "results_of"]
@@ -29,6 +30,7 @@ class GateReporter:
         self._run = run
         self._crashes = crashes
         self._results: dict[str, list[Result]] = {}
+        self._nodes: dict[str, list[Mapping[str, Any]]] = {}
         self._strays: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -36,6 +38,8 @@ class GateReporter:
         node = dict(report.user_properties).get("editing")
         if isinstance(node, dict):
             self._results.setdefault(node["editor"], []).extend(results_of(report, node))
+            if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
+                self._nodes.setdefault(node["editor"], []).append(node)
         elif report.failed and report.nodeid not in self._crashes:
             self._strays.append(report.nodeid)
 
@@ -61,20 +65,13 @@ class GateReporter:
             return result
         run = self._run()
         if self._options.report is not None:
-            notes = run.thresholds.loosened
-            write_reports(self._options.report, dict(self._ordered()), seed=self._options.seed, notes=notes)
+            from kedit.gate.report_files import write_reports
+
+            write_reports(self._options.report, [self._report(name, rows, run) for name, rows in self._ordered()])
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         if isinstance(terminal, pytest.TerminalReporter):
             for editor, results in self._ordered():
-                terminal.write_line(
-                    verdict(
-                        editor,
-                        results,
-                        run.thresholds.properties,
-                        quick=self._options.quick,
-                        notes=run.thresholds.loosened,
-                    )
-                )
+                terminal.write_line(self._verdict(editor, results, run))
             if self._strays and self._options.editors:
                 terminal.write_line(f"failed beside the properties: {', '.join(sorted(set(self._strays)))}", red=True)
         return result
@@ -87,6 +84,41 @@ class GateReporter:
             else:
                 row = _bare(node, "failed", crash.reason, crash.seconds)
                 self._results.setdefault(node["editor"], []).append(row)
+
+    def _verdict(self, editor: str, results: list[Result], run: GateRun) -> str:
+        thresholds = run.thresholds
+        return verdict(editor, results, thresholds.properties, quick=self._options.quick, notes=thresholds.loosened)
+
+    def _report(self, editor: str, results: list[Result], run: GateRun) -> Report:
+        """The report on one editor, the same however its tests were spread over workers."""
+        from kedit.gate.report import Report, Series, plain
+
+        nodes = sorted(
+            self._nodes.get(editor, ()), key=lambda node: place(node["property"], node["model"], node["parameters"])
+        )
+        models: dict[str, Mapping[str, str]] = {}
+        about: dict[str, dict[str, None]] = {}
+        for node in nodes:
+            models[node["model"]] = models.get(node["model"]) or node["unedited"]
+            about.setdefault(node["property"], {})[node["about"]] = None
+        series = [
+            Series(one["name"], node["property"], node["model"], node["parameters"], plain(one["data"]))
+            for node in nodes
+            for one in node["series"]
+        ]
+        tags = asdict(run.editors[editor].tags)
+        return Report(
+            editor=editor,
+            verdict=self._verdict(editor, results, run),
+            results=tuple(results),
+            series=tuple(series),
+            models=models,
+            about={name: tuple(texts) for name, texts in about.items()},
+            tags=tuple(name for name, given in tags.items() if given),
+            settings=self._options.config_of(editor) or {},
+            seed=self._options.seed,
+            notes=tuple(run.thresholds.loosened),
+        )
 
     def _ordered(self) -> Iterator[tuple[str, list[Result]]]:
         for editor in sorted(self._results):

@@ -3,14 +3,34 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Result", "Status", "line", "number", "parameter_text", "sort_key", "verdict"]
+__all__ = [
+    "OUTCOMES",
+    "STATUSES",
+    "Result",
+    "Status",
+    "line",
+    "natural",
+    "number",
+    "numbered",
+    "outcome",
+    "parameter_text",
+    "place",
+    "sort_key",
+    "verdict",
+]
 
 Status = Literal["passed", "failed", "xfailed", "skipped"]
+# What needs reading first stands first.
+STATUSES: tuple[Status, ...] = ("failed", "xfailed", "passed", "skipped")
+# From the best to the worst.
+OUTCOMES = ("accepted", "accepted with known failures", "rejected", "no verdict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +46,8 @@ class Result:
         status: "xfailed" is a known failure that failed as expected.
         reason: why it was skipped, failed or is known to fail.
         seconds: wall time spent on this row.
-        bound: how threshold and measured compare, ">=" or "<=", for the printed line only.
+        bound: how threshold and measured compare, ">=" or "<="; empty if nothing was measured.
+        unit, source, basis, margin: of the threshold, as `kedit.gate.thresholds.Threshold` has them.
     """
 
     property: str
@@ -38,23 +59,58 @@ class Result:
     reason: str
     seconds: float
     bound: str = field(default="", compare=False)
+    unit: str = ""
+    source: str = ""
+    basis: str = ""
+    margin: float | None = None
+
+    def distance(self) -> float | None:
+        """How far the number is from its threshold, in `unit`; negative on the wrong side, None if there is none."""
+        if self.measured is None or self.threshold is None:
+            return None
+        above = self.measured - self.threshold
+        return above if self.bound == ">=" else -above
 
     def as_row(self) -> dict[str, Any]:
-        """The row of report.json."""
+        """The row of report.json; a measured number that is not finite is written as null, and told as a reason."""
         row = asdict(self)
-        del row["bound"]
+        if self.measured is not None and not math.isfinite(self.measured):
+            row.update(measured=None, reason=f"measured {self.measured}; {self.reason}".rstrip("; "))
         return row
 
 
 def sort_key(result: Result) -> tuple[Any, ...]:
     """The order of reports, the same however the tests were spread over workers."""
-    parameters = sorted((name, natural(str(value))) for name, value in result.parameters.items())
-    return (result.property, natural(result.model), parameters)
+    return place(result.property, result.model, result.parameters)
+
+
+def place(property_id: str, model: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The place of a property test, or of one of its rows, in a report."""
+    return (property_id, natural(model), sorted((name, natural(str(value))) for name, value in parameters.items()))
+
+
+def numbered(results: Iterable[Result]) -> Iterator[tuple[tuple[str, str, str, int], Result]]:
+    """Every row with a name that no other has: property, model, parameters, and which of equal ones it is, from 0."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for result in results:
+        name = (result.property, result.model, parameter_text(result.parameters))
+        yield (*name, seen[name]), result
+        seen[name] += 1
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A key that sorts 2 before 12."""
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part)
+
+
+def outcome(results: Sequence[Result]) -> str:
+    """One of `OUTCOMES`."""
+    statuses = {result.status for result in results}
+    if "failed" in statuses:
+        return "rejected"
+    if not statuses & {"passed", "xfailed"}:
+        return "no verdict"
+    return "accepted with known failures" if "xfailed" in statuses else "accepted"
 
 
 def verdict(
@@ -74,16 +130,15 @@ def verdict(
         quick: whether the run left the long properties out.
         notes: what stands behind the verdict in brackets.
     """
-    failed = _ids(results, "failed")
-    known = _ids(results, "xfailed")
+    known, found = _ids(results, "xfailed"), outcome(results)
     everything = frozenset(properties)
     seen = {result.property for result in results} & everything
     ran = f"{'quick: ' if quick else ''}only {len(seen)} of {len(everything)} properties ran"
     remarks = [*([ran] if quick or seen != everything else []), *notes]
     partial = f" ({'; '.join(remarks)})" if remarks else ""
-    if failed:
-        return f"{editor}: rejected by: {', '.join(failed)}{partial}"
-    if not any(result.status in ("passed", "xfailed") for result in results):
+    if found == "rejected":
+        return f"{editor}: rejected by: {', '.join(_ids(results, 'failed'))}{partial}"
+    if found == "no verdict":
         return f"{editor}: no verdict, nothing was measured"
     if known:
         noun = "failure" if len(known) == 1 else "failures"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,8 @@ def _mark(item: pytest.Item, marker: pytest.Mark, run: GateRun) -> None:
     if property_id not in run.thresholds.properties:
         raise pytest.UsageError(f"{item.nodeid}: thresholds.toml has no entry for property {property_id!r}")
     parameters = parameters_of(item)
-    node = Node(editor=case.editor, model=case.model, property=property_id, parameters=parameters)
+    about = inspect.getdoc(getattr(item, "obj", None)) or ""
+    node = Node(editor=case.editor, model=case.model, property=property_id, parameters=parameters, about=about)
     item.stash[NODE] = node
     tags = run.editors[case.editor].tags
     missing = [tag for tag in marker.kwargs.get("needs", ()) if not getattr(tags, tag)]

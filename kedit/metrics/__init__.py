@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from kedit.metrics.evaluation import Evaluation, FactEvaluation, evaluate
 from kedit.metrics.exact_match import EM, exact_match_rate
-from kedit.metrics.keys import AKD, KEY_COSINE, average_key_distance, average_pairwise_cosine, key_cosine
+from kedit.metrics.keys import (
+    AKD,
+    KEY_COSINE,
+    average_key_distance,
+    average_pairwise_cosine,
+    key_cosine,
+    nearest_cosines,
+)
 from kedit.metrics.metric import Metric, MetricError
 from kedit.metrics.norms import FROBENIUS, L1, RELATIVE_CHANGE, frobenius_norm, mean_absolute_entry, relative_change
 from kedit.metrics.perplexity import PPL, model_perplexity, perplexity, token_log_probs
@@ -46,6 +53,7 @@ __all__ = [
     "mean_absolute_entry",
     "mean_log_prob",
     "model_perplexity",
+    "nearest_cosines",
     "perplexity",
     "relative_change",
     "score",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kedit.metrics.metric import Metric, MetricError
 
-__all__ = ["AKD", "KEY_COSINE", "average_key_distance", "average_pairwise_cosine", "key_cosine"]
+__all__ = ["AKD", "KEY_COSINE", "average_key_distance", "average_pairwise_cosine", "key_cosine", "nearest_cosines"]
 
 
 def key_cosine(one: Tensor, other: Tensor) -> float:
@@ -31,13 +31,21 @@ def average_pairwise_cosine(keys: Tensor) -> float:
     Raises:
         MetricError: fewer than two keys, or a zero key.
     """
-    columns = _columns(keys, "a key cosine")
-    lengths = torch.linalg.vector_norm(columns, dim=0)
-    if not bool((lengths > 0).all()):
-        raise MetricError("a zero key has no direction; the keys were not read")
-    unit = columns / lengths
+    unit = _directions(keys)
     pairs = torch.combinations(torch.arange(unit.shape[1]))
     return float((unit[:, pairs[:, 0]] * unit[:, pairs[:, 1]]).sum(dim=0).mean())
+
+
+def nearest_cosines(keys: Tensor) -> Tensor:
+    """Cosine `(n,)` of each column of `keys` `(f, n)` with the one nearest to it in direction, n at least 2.
+
+    Raises:
+        MetricError: fewer than two keys, or a zero key.
+    """
+    unit = _directions(keys)
+    cosines = (unit.T @ unit).clamp(-1.0, 1.0)  # rounding may step over 1
+    cosines.fill_diagonal_(-torch.inf)
+    return torch.amax(cosines, dim=1)
 
 
 def average_key_distance(keys: Tensor) -> float:
@@ -53,6 +61,15 @@ def average_key_distance(keys: Tensor) -> float:
     pairs = torch.combinations(torch.arange(columns.shape[1]))
     # Differences, not a Gram matrix: equal keys must give exactly 0.
     return float(torch.linalg.vector_norm(columns[:, pairs[:, 0]] - columns[:, pairs[:, 1]], dim=0).mean())
+
+
+def _directions(keys: Tensor) -> Tensor:
+    columns = _columns(keys, "a key cosine")
+    lengths = torch.linalg.vector_norm(columns, dim=0)
+    if not bool((lengths > 0).all()):
+        raise MetricError("a zero key has no direction; the keys were not read")
+    unit: Tensor = columns / lengths
+    return unit
 
 
 def _columns(keys: Tensor, what: str) -> Tensor:

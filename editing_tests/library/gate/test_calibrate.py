@@ -77,7 +77,7 @@ def write(tmp_path):
                 ]
                 place = tmp_path / f"trained-{training}" / f"{editor}-{draw}"
                 place.mkdir(parents=True, exist_ok=True)
-                report = {"schema": 1, "editor": editor, "seed": draw, "results": results}
+                report = {"schema": 2, "editor": editor, "seed": draw, "results": results}
                 (place / "report.json").write_text(json.dumps(report))
         return tmp_path
 
@@ -218,8 +218,8 @@ def test_a_draw_that_is_given_twice_is_refused(write):
 
 def test_other_files_and_empty_folders_are_refused(write):
     folder = write({"good": CLEAR["good"]})
-    (folder / "trained-0" / "report.json").write_text('{"schema": 2}')
-    with pytest.raises(ValueError, match="not a report of schema 1"):
+    (folder / "trained-0" / "report.json").write_text('{"schema": 3}')
+    with pytest.raises(ValueError, match="not a report of schema 1 or 2"):
         main(arguments(folder))
     with pytest.raises(ValueError, match=r"no report\.json"):
         read_reports([("0", folder / "elsewhere")])

@@ -161,11 +161,10 @@ def test_the_report_is_the_same_whatever_the_number_of_workers(run, pytester, to
     result = run(*args, "-n", workers, "--editing-report", "report", apart=workers != "0")
     assert result.ret == 0
     report = json.loads((pytester.path / "report" / "report.json").read_text())
-    assert list(report) == ["schema", "editor", "versions", "device", "seed", "notes", "results"]
-    assert (report["schema"], report["editor"], report["device"], report["seed"]) == (1, "memit", "cpu", 7)
+    assert (report["schema"], report["editor"], report["seed"]) == (2, "memit", 7)
+    assert report["outcome"] == "accepted with known failures"
+    assert report["models"]["tiny-gpt2"]["device"] == "cpu"
     assert {"kedit", "torch", "transformers", "python"} <= set(report["versions"])
-    keys = ["property", "model", "parameters", "measured", "threshold", "status", "reason", "seconds"]
-    assert all(list(row) == keys for row in report["results"])
     told = [(r["property"], r["parameters"], r["measured"], r["status"], r["reason"]) for r in report["results"]]
     assert told == [
         ("efficacy.distinct-batch", {"metric": "ES"}, 1.0, "passed", ""),
@@ -176,7 +175,7 @@ def test_the_report_is_the_same_whatever_the_number_of_workers(run, pytester, to
         ("perturbation.same-subject-batch", {"facts": 12, "metric": "ES"}, 0.0, "xfailed", "keys collide"),
     ]
     markdown = (pytester.path / "report" / "report.md").read_text()
-    assert "5 passed, 0 failed, 1 xfailed, 0 skipped" in markdown
+    assert "0 failed, 1 xfailed, 5 passed, 0 skipped" in markdown
     assert markdown.count("| keys collide |") == 1
 
 

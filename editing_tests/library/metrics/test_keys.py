@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kedit.metrics import AKD, KEY_COSINE, MetricError, key_cosine
+from kedit.metrics import AKD, KEY_COSINE, MetricError, key_cosine, nearest_cosines
 
 KEYS = torch.tensor([[3.0, 0.0, 3.0], [0.0, 4.0, 4.0]])  # columns (3, 0), (0, 4), (3, 4)
 
@@ -41,3 +41,11 @@ def test_a_zero_key_has_no_cosine() -> None:
 def test_keys_of_two_layers_are_not_compared() -> None:
     with pytest.raises(MetricError, match="same layer"):
         key_cosine(torch.ones(3), torch.ones(4))
+
+
+def test_the_nearest_cosine_is_that_of_the_nearest_other_key() -> None:
+    assert nearest_cosines(KEYS).tolist() == pytest.approx([3 / 5, 4 / 5, 4 / 5])
+    assert float(nearest_cosines(torch.ones(3, 2) / 7).max()) <= 1.0
+    for keys in (torch.ones(4, 1), torch.zeros(4, 2)):
+        with pytest.raises(MetricError):
+            nearest_cosines(keys)
