@@ -21,7 +21,7 @@ class Pitfall:
     """One thing that goes wrong.
 
     Attributes:
-        id: its number in the notes on algorithms.
+        id: its number.
         says: what goes wrong, as a sentence.
         source: the thread, repository or paper where it was found.
         properties: ids of the properties that see it in any editor.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kedit.editors import Tags, load_editor
 from kedit.facts import Fact
-from kedit.gate.measurements import trace
+from kedit.gate.protocols import trace
 from kedit.metrics import AFTER_ALL, AFTER_EACH, Retention
 from kedit.models import LanguageModel
 from kedit.paths import model_folder
