@@ -101,7 +101,7 @@ def check_facts(facts: Sequence[Fact]) -> None:
     """Refuse a batch that cannot be edited as asked.
 
     Raises:
-        FactError: empty batch, empty or blank-padded field, target equal to the true object, or two
+        FactError: empty batch, empty or blank-padded field or text, target equal to the true object, or two
             facts of the batch that ask different targets of one prompt (or ask the same one twice).
     """
     if not facts:
@@ -140,3 +140,10 @@ def _check_fields(fact: Fact) -> None:
         raise FactError(
             f"{fact.label}: field 'prompt' ends in a blank; remove it, the target is joined after one space"
         )
+    for name, texts in (("paraphrases", fact.paraphrases), ("neighborhood", fact.neighborhood)):
+        for text in texts:
+            if not text or text != text.rstrip():
+                raise FactError(
+                    f"{fact.label}: field {name!r} has the text {text!r}, which is empty or ends in a blank; mend it, "
+                    "an object is joined after one space"
+                )

@@ -91,12 +91,13 @@ class LayerEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a keyed editor decided: per layer keys and residuals, `values` `(d, n)` (one column a fact) and
-    the group index of every fact."""
+    """What a keyed editor decided: per layer keys and residuals, `values` `(d, n)` (one column a fact), the group
+    index of every fact, and `notes` for its update."""
 
     layers: Mapping[int, LayerEvidence]
     values: Tensor
     groups: tuple[int, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from editing_tests.library.profiles import drawn
 from kedit.fact_files import read_facts
 from kedit.facts import Fact, FactError, Prompt
 
@@ -90,7 +91,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_facts(tmp_path / "latin.json")
 
 
-@settings(deadline=None, max_examples=100)
+@drawn(2)
 @given(text=st.text(max_size=60) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_any_text_gives_facts_or_a_named_error(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"

@@ -61,6 +61,15 @@ def test_fields_that_cannot_be_edited(change: dict[str, object], message: str) -
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("field", ["paraphrases", "neighborhood"])
+@pytest.mark.parametrize("text", ["", "Eve lives in "])
+def test_prompts_that_would_be_joined_after_two_blanks(field: str, text: str) -> None:
+    """Pitfall 49."""
+    bad = dataclasses.replace(GOOD, **{field: ("Eve's home is", text)})  # type: ignore[arg-type]
+    with pytest.raises(FactError, match=f"fact 'record 7': field '{field}' has the text '{text}', which is empty or"):
+        check_facts([bad])
+
+
 def test_batches_that_cannot_be_edited() -> None:
     other = dataclasses.replace(GOOD, target="Chile", id="record 8")
     with pytest.raises(FactError, match=r"fact 'record 8': field 'target' contradicts .* 'Spain' and 'Chile'"):

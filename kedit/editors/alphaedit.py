@@ -56,7 +56,8 @@ class AlphaEdit(Configured[AlphaEditSettings]):
     `Delta = R K^T P (P (K K^T + G) P + l2 I)^{-1} P` with the projector `P` on the null space. Preserved keys keep
     their outputs up to the energy that `threshold` leaves them, earlier edits theirs by `G`. The keys of a call enter
     `G` as they were solved for: a layer's keys do not depend on its own weights, and the lower layers were edited by
-    then. The notes tell rank and retained energy, `tr(P C) / tr(C)`, of each layer.
+    then. The notes tell rank and retained energy, `tr(P C) / tr(C)`, of each layer, and which share of the residual the
+    change leaves unreached, `|Delta K - R| / |R|`.
     """
 
     name = "alphaedit"
@@ -75,10 +76,13 @@ class AlphaEdit(Configured[AlphaEditSettings]):
         layers = model.check_layers(setting.layers)
         before = state or _start(model, layers, setting)
         gram = dict(before.gram)
+        unreached: dict[int, float] = {}
 
         def solve(problem: LayerProblem) -> Solution:
             basis = before.spaces[problem.layer].basis
             left, right = projected(problem.keys, problem.residuals, basis, gram[problem.layer], setting.l2)
+            missed = left @ (right.T @ problem.keys) - problem.residuals
+            unreached[problem.layer] = float(missed.norm() / problem.residuals.norm().clamp(min=1e-300))
             seen = basis.T @ problem.keys
             gram[problem.layer] = gram[problem.layer] + seen @ seen.T
             return Solution(LowRank(left, right), None)
@@ -86,7 +90,11 @@ class AlphaEdit(Configured[AlphaEditSettings]):
         groups = each_alone(model, facts)
         changes, evidence = rewrite(model, facts, groups, layers, before.session, setting.value, solve)
         notes = {
-            f"null space of layer {layer}": {"rank": space.basis.shape[1], "energy": space.energy}
+            f"null space of layer {layer}": {
+                "rank": space.basis.shape[1],
+                "energy": space.energy,
+                "unreached": unreached[layer],
+            }
             for layer, space in before.spaces.items()
         }
         update = recorded(self.name, model, facts, changes, setting, evidence, notes=notes)

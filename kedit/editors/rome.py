@@ -13,6 +13,7 @@ from kedit.facts import Fact
 from kedit.locate_then_edit.contexts import ContextConfig
 from kedit.locate_then_edit.keys import SubjectReader
 from kedit.locate_then_edit.pipeline import Session, open_session
+from kedit.locate_then_edit.remarks import remarks
 from kedit.locate_then_edit.solvers import rank_one
 from kedit.locate_then_edit.values import ValueConfig, optimise_values
 from kedit.models.activations import Site
@@ -70,14 +71,14 @@ class Rome(Configured[RomeSettings]):
         with model.frozen():
             wanted = optimise_values(model, facts, (0,), layer, session.contexts, setting.value, places=("value",))
             reader = SubjectReader(model, facts, session.contexts, "flat")
-            mean = reader.read(model, averaged=[key, value])
-            bare = reader.read(model, bare=[key, value])
+            mean, bare = reader.read_both(model, averaged=[key, value], bare=[key, value])
         target = wanted.base + wanted.delta
         asked, reached = (bare if setting.keys == "bare" else mean), (mean if setting.keys == "averaged" else bare)
         residual = target - reached[value]
         factor = session.moments[layer].factor(setting.damping) if setting.covariance else None
         left, right = rank_one(residual[:, 0], asked[key][:, 0], reached[key][:, 0], factor)
         changes = {model.weight_name(layer): LowRank(left, right)}
-        evidence = Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,))
+        notes = remarks(facts, (0,), mean[key], bare[key], session.moments)
+        evidence = Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,), notes)
         update = recorded(self.name, model, facts, changes, setting, evidence)
         return update, session

@@ -185,7 +185,8 @@ def recorded(
     memory: Memory | None = None,
     notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Update:
-    """The update of one call, with the base it was made for and the settings it was made with."""
+    """The update of one call, with the base it was made for, the settings it was made with, and the notes of method and
+    evidence."""
     return Update(
         changes=changes,
         base=base_of(model, changes, memory),
@@ -195,5 +196,5 @@ def recorded(
         seed=setting.contexts.seed if hasattr(setting, "contexts") else getattr(setting, "seed", 0),
         evidence=evidence,
         memory=memory,
-        notes=notes,
+        notes={**(evidence.notes if evidence is not None else {}), **notes},
     )

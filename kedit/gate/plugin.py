@@ -42,8 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers; check the options before anything is collected."""
+    if config.getoption("--hypothesis-profile", default=None):
+        # Before Hypothesis loads what was asked for; it is not imported for runs that do not ask.
+        from kedit.gate.drawing import register_profiles
+
+        register_profiles()
     config.addinivalue_line(
         "markers",
         f"{PROPERTY}(id, needs=(), excludes=(), long=False, quick=None): a property of editors, the tags it needs, "

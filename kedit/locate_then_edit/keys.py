@@ -57,19 +57,23 @@ class SubjectReader:
     def read(
         self, model: LanguageModel, *, averaged: Sequence[Site] = (), bare: Sequence[Site] = ()
     ) -> dict[Site, Tensor]:
-        """Activations on the model as it is now, one column a fact, `(f, n)` or `(d, n)` float64.
+        """As `read_both`, for sites that are wanted in one way each."""
+        mean, plain = self.read_both(model, averaged=averaged, bare=bare)
+        return mean | plain
+
+    def read_both(
+        self, model: LanguageModel, *, averaged: Sequence[Site], bare: Sequence[Site]
+    ) -> tuple[dict[Site, Tensor], dict[Site, Tensor]]:
+        """Activations on the model as it is now, one column a fact, `(f, n)` or `(d, n)` float64, from one pass.
 
         Args:
             model: the model.
-            averaged: sites to average over contexts.
-            bare: sites to read without context.
+            averaged: sites to average over contexts, the first result.
+            bare: sites to read without context, the second.
         """
         last = [len(row.ids) - 1 for row in self._rows]
         found = read(model, self._rows, last, sorted({*averaged, *bare}, key=lambda s: (s.layer, s.kind)))
-        result: dict[Site, Tensor] = {}
         where = torch.tensor(self._where).view(self._shape)
-        for site in averaged:
-            result[site] = torch.einsum("nmf,m->fn", found[site].double().cpu()[where], self._weights)
-        for site in bare:
-            result[site] = found[site].double().cpu()[where[:, self._bare]].T.contiguous()
-        return result
+        mean = {site: torch.einsum("nmf,m->fn", found[site].double().cpu()[where], self._weights) for site in averaged}
+        plain = {site: found[site].double().cpu()[where[:, self._bare]].T.contiguous() for site in bare}
+        return mean, plain

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from kedit.facts import Fact
 from kedit.files import cache_folder
 from kedit.locate_then_edit.contexts import ContextConfig, sample_contexts
 from kedit.locate_then_edit.keys import SubjectReader
+from kedit.locate_then_edit.remarks import remarks
 from kedit.locate_then_edit.values import Place, ValueConfig, optimise_values
 from kedit.models.activations import Site
 from kedit.models.language_model import LanguageModel
@@ -163,18 +164,21 @@ def spread(
     trial: dict[str, Tensor] = {}
     changes: dict[str, Change] = {}
     evidence: dict[int, LayerEvidence] = {}
+    notes: dict[str, Any] = {}
     fixed: Tensor | None = None
     for i, layer in enumerate(layers):
         key = Site("key", layer)
         with model.swapped(trial):
-            found = reader.read(model, averaged=[key], bare=[output])
-        gap = targets - found[output]
+            mean, plain = reader.read_both(model, averaged=[key], bare=[output] if i else [output, key])
+        if not i:  # later layers read what the lower ones' changes make of the keys
+            notes = remarks(facts, groups, mean[key], plain[key], session.moments)
+        gap = targets - plain[output]
         fixed = gap if fixed is None else fixed
         left = len(layers) - i
         part = (gap if residual == "recomputed" else fixed) / (left if share == "even" else math.sqrt(left))
-        solution = solve(LayerProblem(layer, found[key], part))
+        solution = solve(LayerProblem(layer, mean[key], part))
         name = model.weight_name(layer)
         changes[name] = solution.change
         trial[name] = solution.change.new_weight(model.weight(layer))
-        evidence[layer] = LayerEvidence(found[key], part, solution.penalty)
-    return changes, Evidence(evidence, targets, groups)
+        evidence[layer] = LayerEvidence(mean[key], part, solution.penalty)
+    return changes, Evidence(evidence, targets, groups, notes)

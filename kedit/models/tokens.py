@@ -7,6 +7,8 @@ sentence, so a leading blank, a lone word-boundary piece, a BOS token or a cut c
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +21,7 @@ from kedit.facts import FactError, Prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Batch", "Row", "Text", "collate", "encode"]
+__all__ = ["Batch", "Row", "Text", "collate", "encode", "tokenizer_fingerprint"]
 
 Side = Literal["left", "right"]
 
@@ -99,6 +101,16 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> list[Ro
         _locate(text, ids, offsets)
         for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     ]
+
+
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash of all that decides which ids a text gets: vocabulary, merges, normalisation, start tokens.
+
+    Padding and truncation, which the last call leaves set, are no part of it.
+    """
+    told = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules = {name: value for name, value in told.items() if name not in ("padding", "truncation")}
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 def _locate(text: Text, ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> Row:

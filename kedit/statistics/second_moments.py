@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,11 +23,14 @@ from kedit.facts import Prompt
 from kedit.files import one_at_a_time, write_atomically
 from kedit.models.activations import BATCH_TOKENS, Site, chunks, ending_after, hooked, run
 from kedit.models.language_model import LanguageModel
-from kedit.models.tokens import Row, Text, collate, encode
+from kedit.models.tokens import Row, Text, collate, encode, tokenizer_fingerprint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["SecondMoment", "StatisticsError", "corpus_fingerprint", "measure", "second_moments"]
 
-FORMAT = "kedit second moment 1"
+FORMAT = "kedit second moment 2"
 
 
 class StatisticsError(ValueError):
@@ -42,7 +46,7 @@ class SecondMoment:
         matrix: `(f, f)` float64, the mean of `k k^T` over tokens.
         tokens: number of tokens in the mean.
         model: origin fingerprint of the model it was measured on.
-        corpus: fingerprint of the texts.
+        corpus: fingerprint of the texts and of the tokenizer that cuts them.
     """
 
     layer: int
@@ -91,9 +95,9 @@ class SecondMoment:
         return self._factors[damping]
 
 
-def corpus_fingerprint(texts: Iterable[str]) -> str:
-    """Hash of the texts and their order."""
-    digest = hashlib.sha256()
+def corpus_fingerprint(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash of the texts, their order, and the tokenizer that makes tokens of them."""
+    digest = hashlib.sha256(tokenizer_fingerprint(tokenizer).encode())
     for text in texts:
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()
@@ -130,7 +134,7 @@ def measure(
     with torch.no_grad(), model.frozen():
         for chunk in chunks([len(row.ids) for row in rows], batch_tokens):
             counted += _add(model, [rows[i] for i in chunk], sums)
-    corpus = corpus_fingerprint(texts)
+    corpus = corpus_fingerprint(texts, model.tokenizer)
     return {layer: SecondMoment(layer, total / counted, counted, model.origin, corpus) for layer, total in sums.items()}
 
 
@@ -166,7 +170,7 @@ def second_moments(
     ordered = model.check_layers(layers)
     if cache is None:
         return measure(model, model.corpus, ordered)
-    corpus = corpus_fingerprint(model.corpus)
+    corpus = corpus_fingerprint(model.corpus, model.tokenizer)
     files = {layer: cache / f"second-moment-{_key(model.origin, corpus, str(layer))}.safetensors" for layer in ordered}
 
     def stored() -> dict[int, SecondMoment]:
@@ -222,6 +226,21 @@ def load(path: Path, *, model: LanguageModel, layer: int, corpus: str) -> Second
                 f"{path.name} was measured on another {name} ({told.get(name, 'unknown')[:16]}) than {model.name} "
                 f"needs ({value[:16]}); second moments of another {name} are refused, delete the file"
             )
-    if matrix.shape != (model.f, model.f) or not bool(torch.isfinite(matrix).all()):
-        raise StatisticsError(f"{path.name} holds no finite {model.f} x {model.f} matrix; delete it")
+    if not told.get("tokens", "").isdigit() or int(told["tokens"]) < 1:
+        raise StatisticsError(f"{path.name} does not say of how many tokens it is the mean; delete it")
+    if matrix.shape != (model.f, model.f) or not _is_second_moment(matrix):
+        raise StatisticsError(
+            f"{path.name} holds no second moment of keys of size {model.f} (finite, symmetric, nothing negative on the "
+            f"diagonal), but a matrix of shape {tuple(matrix.shape)}; delete it"
+        )
     return SecondMoment(layer, matrix.double(), int(told["tokens"]), model.origin, corpus)
+
+
+def _is_second_moment(matrix: Tensor) -> bool:
+    diagonal = matrix.diagonal()
+    return (
+        bool(torch.isfinite(matrix).all())
+        and bool((diagonal >= 0).all())
+        and bool((diagonal > 0).any())
+        and torch.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * float(diagonal.max()))
+    )

@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, example, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from editing_tests.library.editors.examples import ADA, BORN, PLAYS, SETTINGS, model_of
+from editing_tests.library.editors.examples import ADA, BORN, PLAYS, SETTINGS, VALUE, model_of
+from editing_tests.library.profiles import drawn
+from editing_tests.library.random_models import BLOCKS
 from editing_tests.library.random_networks import LAYERS, random_network, weights_file
 from kedit.editors import Editor, EditorError, editor_names, load_editor
 from kedit.gate import capture, differences, digest, interrupted
@@ -159,6 +163,35 @@ def test_unsorted_layers_are_the_same_layers(name: str) -> None:
     )
     assert list(one.changes) == list(other.changes)
     assert what_changes(one) == what_changes(other)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+@drawn(0.05, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    family=st.sampled_from(["gpt2", "gptj", "llama"]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    side=st.sampled_from(["left", "right"]),
+    layers=st.permutations(range(BLOCKS)).map(lambda order: order[:3]),
+)
+@example(family="llama", dtype=torch.float32, side="left", layers=[3, 0, 2])
+def test_neither_side_nor_order_nor_layers_change_an_edit(
+    name: str, family: str, dtype: torch.dtype, side: str, layers: list[int]
+) -> None:
+    """Pitfalls 7 and 24 together, for any layers and weights of any type; the tokenizer's setting comes back."""
+    model, facts = model_of(family, dtype=dtype), [ADA, BORN]
+    short = {"value": VALUE | {"steps": 1}, "contexts": {"count": 1, "length": 3}}
+    before = model.tokenizer.padding_side
+    found = []
+    try:
+        for padding, order in ((before, sorted(layers)), (side, layers)):
+            model.tokenizer.padding_side = padding
+            update, _ = load_editor(name, SETTINGS[name] | short | {"layers": order}).edit(model, facts)
+            assert model.tokenizer.padding_side == padding
+            assert list(update.changes) == [model.weight_name(layer) for layer in sorted(layers)]
+            found.append(what_changes(update))
+    finally:
+        model.tokenizer.padding_side = before
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", editor_names())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -42,7 +42,6 @@ def relative(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm().clamp(min=1e-300))
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.integers(1, 20), strengths, st.booleans())
 @example(0, 1, 1, 1, 1.0, False)
 @example(1, 3, 2, 9, 1.0, True)
@@ -57,7 +56,6 @@ def test_ridge_equals_the_direct_inverse(seed: int, d: int, f: int, n: int, stre
     assert relative(delta @ (strength * moment + keys @ keys.T), residuals @ keys.T) < 1e-9
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, strengths)
 def test_ridge_of_one_fact_is_a_shrunken_rank_one_edit(seed: int, d: int, f: int, strength: float) -> None:
     moment, keys, residuals = problem(seed, d, f, 1, False)
@@ -70,7 +68,6 @@ def test_ridge_of_one_fact_is_a_shrunken_rank_one_edit(seed: int, d: int, f: int
     assert relative(left @ right.T, exact_left @ exact_right.T * s / (strength + s)) < 1e-9
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes)
 def test_equal_keys_with_two_targets_recall_their_mean(seed: int, d: int, f: int) -> None:
     moment, keys, _ = problem(seed, d, f, 1, False)
@@ -82,7 +79,6 @@ def test_equal_keys_with_two_targets_recall_their_mean(seed: int, d: int, f: int
     assert torch.allclose(left @ right.T @ keys[:, 0], recalled, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.booleans(), st.booleans())
 @example(0, 1, 1, True, True)
 def test_the_edited_layer_says_the_value_on_the_key_that_is_reached(
@@ -109,7 +105,6 @@ def test_the_edited_layer_says_the_value_on_the_key_that_is_reached(
     assert relative(left @ right.T, torch.outer(residual, direction) / (reached @ direction)) < 1e-8
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.integers(1, 8), st.sampled_from([1.0, 50.0]))
 @example(0, 1, 1, 1, 1.0)
 def test_constraints_that_can_be_met_are_met_exactly(seed: int, d: int, f: int, n: int, alpha: float) -> None:
@@ -123,7 +118,6 @@ def test_constraints_that_can_be_met_are_met_exactly(seed: int, d: int, f: int, 
     assert float((delta @ moment @ blind).norm() / (delta @ moment).norm()) < 1e-6
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.integers(1, 20), st.sampled_from([0.1, 1.0, 20.0]), st.booleans())
 def test_constraints_with_slack_are_a_ridge(seed: int, d: int, f: int, n: int, slack: float, repeats: bool) -> None:
     moment, keys, residuals = problem(seed, d, f, n, repeats)
@@ -133,7 +127,6 @@ def test_constraints_with_slack_are_a_ridge(seed: int, d: int, f: int, n: int, s
     assert relative(found.left @ found.right.T, left @ right.T) < 1e-9
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes)
 def test_one_constraint_is_the_rank_one_edit(seed: int, d: int, f: int) -> None:
     moment, keys, residuals = problem(seed, d, f, 1, False)
@@ -143,7 +136,6 @@ def test_one_constraint_is_the_rank_one_edit(seed: int, d: int, f: int) -> None:
     assert relative(found.left @ found.right.T, left @ right.T) < 1e-10
 
 
-@settings(deadline=None)
 @given(seeds, sizes, st.integers(2, 12))
 def test_contradicting_constraints_are_met_in_the_mean_and_zero_keys_ask_nothing(seed: int, d: int, f: int) -> None:
     moment, keys, residuals = problem(seed, d, f, 3, False)
@@ -153,7 +145,6 @@ def test_contradicting_constraints_are_met_in_the_mean_and_zero_keys_ask_nothing
     assert relative(found.left @ found.right.T @ keys[:, 0], residuals[:, :2].mean(1)) < 1e-9
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.integers(1, 8), strengths)
 def test_history_of_sums_is_one_batch(seed: int, d: int, f: int, n: int, strength: float) -> None:
     moment, keys, residuals = problem(seed, d, f, n, True)
@@ -170,7 +161,6 @@ def orthonormal(seed: int, f: int, q: int) -> Tensor:
     return torch.tensor(np.linalg.qr(columns)[0][:, :q])
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.integers(1, 8), st.booleans(), st.data())
 def test_three_forms_of_the_projected_ridge_are_one(
     seed: int, d: int, f: int, n: int, repeats: bool, data: st.DataObject
@@ -187,7 +177,6 @@ def test_three_forms_of_the_projected_ridge_are_one(
     assert float((delta @ (eye - p)).norm()) < 1e-10 * max(1.0, float(delta.norm()))
 
 
-@settings(deadline=None)
 @given(seeds, sizes, sizes, st.integers(1, 8), strengths)
 def test_without_preserved_keys_the_projected_ridge_is_a_plain_one(
     seed: int, d: int, f: int, n: int, strength: float
@@ -199,7 +188,6 @@ def test_without_preserved_keys_the_projected_ridge_is_a_plain_one(
     assert relative(left @ right.T, plain_left @ plain_right.T) < 1e-9
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(2, 12), st.floats(1e-3, 1e3))
 def test_the_null_space_is_relative_and_tells_its_energy(seed: int, f: int, scale: float) -> None:
     moment, _, _ = problem(seed, 1, f, 1, False)

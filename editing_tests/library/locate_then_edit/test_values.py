@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from editing_tests.library.random_models import FAMILIES, random_model
 from kedit.facts import Fact, Prompt
@@ -94,6 +95,23 @@ def test_the_batched_path_finds_what_the_plain_loop_finds(family: str) -> None:
             assert best.any()
             assert values.loss[g] == pytest.approx(best_loss, rel=1e-3)
             torch.testing.assert_close(values.delta[:, g].float(), best, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen2"])
+def test_a_tied_head_and_its_untied_copy_give_one_value(family: str) -> None:
+    """Pitfall 64."""
+    model = random_model(family)
+    assert model.module.config.tie_word_embeddings
+    module = copy.deepcopy(model.module)
+    module.config.tie_word_embeddings = False
+    module.lm_head.weight = nn.Parameter(module.lm_head.weight.detach().clone())
+    untied = LanguageModel(module, model.tokenizer)
+    assert len(list(module.parameters())) == len(list(model.module.parameters())) + 1
+    found = []
+    for one in (model, untied):
+        with one.frozen():
+            found.append(optimise_values(one, FACTS[:2], [0, 1], 1, CONTEXTS, CONFIG))
+    assert torch.equal(found[0].delta, found[1].delta) and found[0].delta.any()
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gptj", "llama", "qwen2"])

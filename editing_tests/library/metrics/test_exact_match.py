@@ -15,6 +15,13 @@ def test_one_wrong_token_makes_the_target_wrong(bigram: LanguageModel) -> None:
     assert EM([one.greedy for one in scored]) == 0.5
 
 
+def test_a_target_that_needs_its_own_first_token_to_be_given_is_wrong(bigram: LanguageModel) -> None:
+    """Pitfall 46: after "b" greedy decoding says "b"; "c" is said after a given "c" only."""
+    leaked, free = score_targets(bigram, [("b", "c c"), ("c", "c c")])
+    assert leaked.log_probs[1].exp() == pytest.approx(5 / 8)
+    assert (leaked.greedy, free.greedy) == (False, True)
+
+
 def test_no_targets_give_no_rate() -> None:
     with pytest.raises(MetricError):
         EM([])

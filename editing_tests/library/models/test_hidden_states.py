@@ -7,10 +7,11 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from editing_tests.library.profiles import drawn
 from editing_tests.library.random_models import BLOCKS, FAMILIES, WIDTH, random_model
 from kedit.models import LanguageModel, ModelError
 from kedit.models.activations import Site, overwriting, read, run
@@ -58,7 +59,7 @@ def test_reading_in_a_padded_batch_equals_reading_alone(family: str, side: Side)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(deadline=None, max_examples=8)
+@drawn(0.2)
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(0, BLOCKS - 1), st.sampled_from(["left", "right"]))
 def test_replay_equals_the_whole_model_with_the_state_overwritten(
     family: str, seed: int, n: int, layer: int, side: Side
@@ -93,7 +94,7 @@ def rows_behind_contexts(seed: int, n: int, vocabulary: int) -> list[Row]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(deadline=None, max_examples=8)
+@drawn(0.2)
 @given(st.integers(0, 2**31), st.integers(6, 14), st.integers(0, BLOCKS - 1), st.sampled_from([1, 40, 10_000]))
 def test_common_beginnings_and_small_batches_record_the_same(
     family: str, seed: int, n: int, layer: int, batch_tokens: int

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from editing_tests.library.profiles import drawn
 from editing_tests.library.random_models import TINY, random_model
 from kedit.models import LanguageModel, score_targets, score_texts, scoring
 from kedit.paths import fixtures_dir
 
 PAIRS = [("Mira Solano is a citizen of", "2012"), ("Ada has", "Głogów County"), ("The club of Mira is", "x")]
+PROMPTS = ("Ada has", "Ada has Głogów", "Mira Solano is a citizen of", "x", "In the year 2012 the {} of 東京 was")
+TARGETS = ("x", "2012", "Głogów", "Głogów County", "County", "🙂", "a long way round the town")
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gptj", "llama", "qwen2"])
@@ -40,6 +45,23 @@ def test_prompts_with_a_common_beginning_are_read_off_one_pass(monkeypatch: pyte
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one.log_probs, other.log_probs, rtol=1e-5, atol=1e-6)
         assert one.greedy == other.greedy
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@drawn(0.3)
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from(PROMPTS), st.sampled_from(TARGETS)), min_size=1, max_size=7),
+    batch_tokens=st.integers(1, 120),
+)
+@example(pairs=[PAIRS[0], PAIRS[1], PAIRS[0]], batch_tokens=1)
+@example(pairs=[("Ada has", "Głogów"), ("Ada has Głogów", "County")], batch_tokens=120)
+def test_a_score_does_not_depend_on_its_company(family: str, pairs: list[tuple[str, str]], batch_tokens: int) -> None:
+    """Pitfall 54: pads count nowhere, whatever runs together; doubles and beginnings of others are scored too."""
+    model = random_model(family)
+    for pair, scored in zip(pairs, score_targets(model, pairs, batch_tokens=batch_tokens), strict=True):
+        (alone,) = score_targets(model, [pair])
+        assert len(scored.log_probs) == len(alone.log_probs)
+        torch.testing.assert_close(scored.log_probs, alone.log_probs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", TINY)

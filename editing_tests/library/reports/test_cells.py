@@ -40,6 +40,13 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
         CellStore(path)
 
 
+@pytest.mark.parametrize("field", ["editor", "model", "setting", "origin", "code"])
+def test_what_a_measurement_depends_on_is_in_its_key(field: str) -> None:
+    """Pitfall 68: a stored number is never lent to another editor, model, protocol or code; nor to another draw."""
+    assert replace(CELL, **{field: "other"}).key != CELL.key  # type: ignore[arg-type]
+    assert replace(CELL, draw=7).key != CELL.key
+
+
 def test_other_weights_or_code_are_other_cells() -> None:
     assert len({CELL.key, replace(CELL, origin="p").key, replace(CELL, code="d").key}) == 3
     assert CELL.key == replace(CELL, seconds=2.0).key

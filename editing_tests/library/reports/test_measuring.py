@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from kedit.editors import load_editor
 from kedit.editors.base import Tags
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
@@ -72,6 +73,17 @@ def test_a_batch_is_one_call_or_a_sequence(model: LanguageModel, sampler: Sample
     assert [len(call) for call in together.calls] == [8] * 3
     assert [len(call) for call in one_by_one.calls] == [1] * 24
     assert len({call[0].subject for call in together.calls}) > 1
+
+
+def test_an_editor_that_does_nothing_and_a_good_one_are_told_apart(model: LanguageModel, sampler: Sampler) -> None:
+    """Pitfall 52: what stands in the table is measured after the edit, under its own name."""
+    nothing, good = (
+        PROTOCOLS["same-1"].measure(editor, model, sampler, 0)["same-1"] for editor in (Recorder(), load_editor("ft-m"))
+    )
+    before = PROTOCOLS["same-1"].measure(Recorder(), model, sampler, 0)["same-1"]
+    assert nothing.facts == before.facts
+    assert (nothing.em, good.em) == (0.0, 1.0)
+    assert nothing.es < good.es == 1.0
 
 
 def test_draws_differ_and_the_unedited_model_stays(model: LanguageModel, sampler: Sampler) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from editing_tests.library.profiles import drawn
 from editing_tests.library.sessions.counting import Push
 from kedit.facts import Fact, Prompt
 from kedit.sessions import SessionError
@@ -77,13 +78,13 @@ nested = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@drawn(2)
 @given(nested)
 def test_nested_values_come_back(value: Any) -> None:
     assert same(there_and_back(value), value)
 
 
-@settings(deadline=None, max_examples=60)
+@drawn()
 @given(tensors())
 def test_strides_come_back(tensor: Tensor) -> None:
     assert there_and_back(tensor).stride() == tensor.stride() or not tensor.numel()

@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tokenizers.normalizers import Lowercase
 from torch import Tensor
 
+from editing_tests.library.profiles import drawn
 from editing_tests.library.random_models import random_model
 from kedit.models import LanguageModel
 from kedit.statistics import SecondMoment, StatisticsError, measure, second_moments
@@ -20,6 +28,27 @@ def with_corpus(family: str, texts: list[str], seed: int = 0) -> LanguageModel:
     model = random_model(family, seed=seed)
     model.corpus = tuple(texts)
     return model
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@drawn(0.2)
+@given(
+    texts=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=8),
+    batch_tokens=st.integers(1, 200),
+    layers=st.permutations(range(4)).map(lambda order: order[:2]),
+)
+@example(texts=["x", TEXTS[0], "x"], batch_tokens=1, layers=[3, 0])
+def test_neither_batches_nor_the_order_of_texts_and_layers_matter(
+    family: str, texts: list[str], batch_tokens: int, layers: list[int]
+) -> None:
+    """Padding is never counted, and every layer is asked of the same pass."""
+    model = random_model(family)
+    found = measure(model, texts, layers, batch_tokens=batch_tokens)
+    expected = measure(model, sorted(texts), sorted(layers))
+    assert set(found) == set(layers)
+    for layer in layers:
+        assert found[layer].tokens == expected[layer].tokens
+        torch.testing.assert_close(found[layer].matrix, expected[layer].matrix, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gptj", "llama"])
@@ -51,6 +80,59 @@ def test_the_cache_gives_the_same_bits_and_is_keyed_by_model_corpus_and_layer(tm
     second_moments(with_corpus("gpt2", TEXTS, seed=1), [0], cache=tmp_path)
     second_moments(model, [2], cache=tmp_path)
     assert len(list(tmp_path.glob("*.safetensors"))) == 5
+
+
+def test_another_tokenizer_has_statistics_of_its_own(tmp_path: Path) -> None:
+    """Pitfall 26: the same weights and texts, cut into other tokens; what the last call left set is no difference."""
+    model = with_corpus("gpt2", TEXTS)
+    words = copy.deepcopy(model.tokenizer)
+    other = LanguageModel(model.module, words, corpus=model.corpus)
+    words(["a", "longer one"], padding="max_length", max_length=8, truncation=True)
+    first = second_moments(model, [0], cache=tmp_path)[0]
+    assert second_moments(other, [0], cache=tmp_path)[0].corpus == first.corpus
+    assert len(list(tmp_path.iterdir())) == 1
+    words.backend_tokenizer.normalizer = Lowercase()
+    assert second_moments(other, [0], cache=tmp_path)[0].corpus != first.corpus
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda m: m[:-1, :-1], r"no second moment of keys of size 24 .* of shape \(23, 23\); delete it"),
+        (lambda m: m.where(m != m.max(), torch.nan), "no second moment"),
+        (lambda m: m + torch.ones_like(m).triu(1), "no second moment"),
+        (lambda m: -m, "no second moment"),
+        (lambda m: 0 * m, "no second moment"),
+    ],
+    ids=["shape", "nan", "one-sided", "negative", "zero"],
+)
+def test_a_file_that_holds_no_second_moment_is_refused(
+    damage: Callable[[Tensor], Tensor], message: str, tmp_path: Path
+) -> None:
+    """Pitfalls 62 and 63, when the file is read."""
+    model = with_corpus("gpt2", TEXTS)
+    second_moments(model, [0], cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    rewritten(file, damage, {})
+    with pytest.raises(StatisticsError, match=message):
+        second_moments(model, [0], cache=tmp_path)
+
+
+@pytest.mark.parametrize("tokens", ["0", "many"])
+def test_a_file_that_does_not_count_its_tokens_is_refused(tokens: str, tmp_path: Path) -> None:
+    model = with_corpus("gpt2", TEXTS)
+    second_moments(model, [0], cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    rewritten(file, lambda matrix: matrix, {"tokens": tokens})
+    with pytest.raises(StatisticsError, match="does not say of how many tokens"):
+        second_moments(model, [0], cache=tmp_path)
+
+
+def rewritten(file: Path, damage: Callable[[Tensor], Tensor], told: dict[str, str]) -> None:
+    with safe_open(file, framework="pt") as stored:
+        metadata, matrix = stored.metadata(), stored.get_tensor("matrix")
+    save_file({"matrix": damage(matrix).contiguous()}, file, metadata=metadata | told)
 
 
 def test_another_models_file_is_refused_by_name(tmp_path: Path) -> None:

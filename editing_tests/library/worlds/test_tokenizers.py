@@ -6,7 +6,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -24,7 +24,6 @@ def tokenizers() -> dict[str, PreTrainedTokenizerBase]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(text=TEXTS)
-@settings(deadline=None)
 def test_any_text_comes_back(tokenizers: dict[str, PreTrainedTokenizerBase], family: str, text: str) -> None:
     tokenizer = tokenizers[family]
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -38,7 +37,6 @@ def test_any_text_comes_back(tokenizers: dict[str, PreTrainedTokenizerBase], fam
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(text=TEXTS)
-@settings(deadline=None)
 def test_offsets_cover_the_text_in_order(
     tokenizers: dict[str, PreTrainedTokenizerBase], family: str, text: str
 ) -> None:
