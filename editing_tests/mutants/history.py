@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from editing_tests.mutants.patching import Patched
+from editing_tests.references.counts_twice import CountsTwice
 from kedit.editors.alphaedit import AlphaEdit
 from kedit.editors.d4s import D4S, D4SState
 from kedit.editors.memit import Memit
@@ -25,6 +26,10 @@ class HistoryDoubled(D4S):
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         update, after = super().edit(model, facts, state)
         return update, replace(after, gram={layer: 2 * gram for layer, gram in after.gram.items()})
+
+
+class ResidualsDoubled(CountsTwice):
+    """The residuals of the history are counted once more at every call."""
 
 
 class PenaltyInTheSum(D4S):
