@@ -11,6 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kedit.gate.behaviour import answers as answers
+    from kedit.gate.behaviour import bits as bits
+    from kedit.gate.behaviour import converted as converted
+    from kedit.gate.behaviour import decodes as decodes
+    from kedit.gate.behaviour import independent as independent
+    from kedit.gate.behaviour import moved as moved
+    from kedit.gate.behaviour import outcome as outcome
+    from kedit.gate.behaviour import reordered as reordered
     from kedit.gate.bench import Gate as Gate
     from kedit.gate.inspection import capture as capture
     from kedit.gate.inspection import differences as differences
@@ -22,30 +30,44 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import distinct_batches as distinct_batches
     from kedit.gate.measurements import distinct_sequence as distinct_sequence
     from kedit.gate.measurements import homogeneous_gaps as homogeneous_gaps
+    from kedit.gate.measurements import inverse_edits as inverse_edits
     from kedit.gate.measurements import locality as locality
     from kedit.gate.measurements import repeated_edit as repeated_edit
     from kedit.gate.measurements import returning_sequence as returning_sequence
     from kedit.gate.measurements import same_subject_batches as same_subject_batches
     from kedit.gate.measurements import single_edits as single_edits
+    from kedit.gate.measurements import single_update as single_update
+    from kedit.gate.protocols import edited as edited
     from kedit.gate.snapshots import MetricTable as MetricTable
 
 _HOMES = {
     "Gate": "bench",
     "MetricTable": "snapshots",
     "PropertyViolation": "judging",
+    "answers": "behaviour",
+    "bits": "behaviour",
     "capture": "inspection",
+    "converted": "behaviour",
+    "decodes": "behaviour",
     "density_scores": "measurements",
     "differences": "inspection",
     "digest": "inspection",
     "distinct_batches": "measurements",
     "distinct_sequence": "measurements",
+    "edited": "protocols",
     "homogeneous_gaps": "measurements",
+    "independent": "behaviour",
     "interrupted": "inspection",
+    "inverse_edits": "measurements",
     "locality": "measurements",
+    "moved": "behaviour",
+    "outcome": "behaviour",
+    "reordered": "behaviour",
     "repeated_edit": "measurements",
     "returning_sequence": "measurements",
     "same_subject_batches": "measurements",
     "single_edits": "measurements",
+    "single_update": "measurements",
     "tensor_elements": "inspection",
 }
 

@@ -6,6 +6,8 @@ Draw `i` of a run with seed `s` uses the sampler's seed `1000 s + i`.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from kedit.gate.bench import Gate
 from kedit.gate.protocols import Mean, Standing, Trace, edited, fate_of_first, mean_scores, mean_with_error, trace
 from kedit.metrics import Evaluation, evaluate, model_perplexity
 from kedit.models.language_model import LanguageModel
+from kedit.updates import Update
 
 __all__ = [
     "Batches",
@@ -25,11 +28,13 @@ __all__ = [
     "distinct_batches",
     "distinct_sequence",
     "homogeneous_gaps",
+    "inverse_edits",
     "locality",
     "repeated_edit",
     "returning_sequence",
     "same_subject_batches",
     "single_edits",
+    "single_update",
 ]
 
 SINGLE_EDITS = 16
@@ -45,6 +50,7 @@ SEQUENCE_CHECKPOINTS = (50, 100, 200)
 RETURNING_SUBJECTS = 40
 ROUNDS = 3
 REPEATS = 20
+INVERSE_EDITS = 8
 HELD_OUT_TEXTS = 100
 
 
@@ -210,6 +216,39 @@ def repeated_edit(gate: Gate) -> Trace:
         "repeated edit",
         lambda: trace(gate.editor, gate.base, [fact] * REPEATS, checkpoints=(REPEATS // 2, REPEATS)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """After an edit and the edit back: mean probability of the true object (geometric mean over its tokens), NS, and NS
+    before the edits."""
+
+    probability: float
+    neighbors: float
+    neighbors_before: float
+
+
+def inverse_edits(gate: Gate) -> Inverse:
+    """Eight facts, each edited into a fresh copy and back to its true object in one session."""
+    there = gate.facts.distinct(INVERSE_EDITS, draw_seed(gate, 0))
+    found = []
+    for fact in there:
+        back = dataclasses.replace(fact, target=fact.true, true=fact.target)
+        model, state = gate.base.copy(), None
+        for one in (fact, back):
+            update, state = gate.editor.edit(model, [one], state)
+            update.apply(model)
+        after = evaluate(model, [back], paraphrases=False, neighborhood=False)
+        probability = math.exp(after.facts[0].efficacy.wanted)
+        found.append((probability, evaluate(model, [fact], paraphrases=False).ns))
+    probability, neighbors = (statistics.fmean(column) for column in zip(*found, strict=True))
+    return Inverse(probability, neighbors, evaluate(gate.base, there, paraphrases=False).ns)
+
+
+def single_update(gate: Gate) -> tuple[Fact, Update]:
+    """One fact and its update on the unedited model: what edits of it under other circumstances are compared with."""
+    (fact,) = gate.facts.distinct(1, draw_seed(gate, 0))
+    return fact, gate.shared("single update", lambda: gate.editor.edit(gate.model, [fact])[0])
 
 
 def _perplexity(gate: Gate, model: LanguageModel) -> float:

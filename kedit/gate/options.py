@@ -124,6 +124,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--editing-seed", dest="gate_seed", type=int, default=0, metavar="N", help="seed of all draws (default 0)"
     )
     group.addoption(
+        "--editing-properties",
+        dest="gate_properties",
+        action="store_true",
+        help="print all properties with their tags, sentences and thresholds, and exit",
+    )
+    group.addoption(
         "--editing-tables",
         dest="gate_tables",
         action="store_true",

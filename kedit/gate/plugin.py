@@ -6,6 +6,7 @@ Imports stay light, because every pytest run of an environment with kedit loads 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers; check the options before anything is collected."""
     config.addinivalue_line(
-        "markers", f"{PROPERTY}(id, needs=(), long=False): a property of editors, the tags it needs, whether it is long"
+        "markers",
+        f"{PROPERTY}(id, needs=(), excludes=(), long=False): a property of editors, the tags it needs, those it does "
+        "not apply to, whether it is long",
     )
     config.addinivalue_line("markers", f"{TABLE}: compares a table of metrics with the stored one")
     options = config.stash[_OPTIONS] = GateOptions.from_pytest(config)
@@ -46,6 +49,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_worker(config):
         reporter = GateReporter(options, lambda: gate_run(config))
         config.pluginmanager.register(reporter, "kedit.gate.reporter")
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Print the catalogue instead of running, if it was asked for."""
+    if not config.getoption("gate_properties"):
+        return None
+    from kedit.gate.catalogue import catalogue, describe
+    from kedit.gate.run import suite_folder
+    from kedit.gate.thresholds import Thresholds
+
+    folder = suite_folder()
+    sys.stdout.write(describe(catalogue(folder, Thresholds.read(folder / "thresholds.toml"))))
+    return int(pytest.ExitCode.OK)
 
 
 def gate_run(config: pytest.Config) -> GateRun:

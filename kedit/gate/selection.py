@@ -81,8 +81,10 @@ def _mark(item: pytest.Item, marker: pytest.Mark, run: GateRun) -> None:
     item.stash[NODE] = node
     tags = run.editors[case.editor].tags
     missing = [tag for tag in marker.kwargs.get("needs", ()) if not getattr(tags, tag)]
-    if missing:
-        item.add_marker(pytest.mark.skip(reason=f"not applicable: {case.editor} has no tag {', '.join(missing)}"))
+    barred = [tag for tag in marker.kwargs.get("excludes", ()) if getattr(tags, tag)]
+    if missing or barred:
+        why = f"has no tag {', '.join(missing)}" if missing else f"has the tag {', '.join(barred)}"
+        item.add_marker(pytest.mark.skip(reason=f"not applicable: {case.editor} {why}"))
         return
     expected = run.expected(case, property_id, parameters)
     item.stash[JUDGE] = Judge(node, run.thresholds, expected)

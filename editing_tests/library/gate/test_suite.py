@@ -3,39 +3,16 @@
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Iterable
 
 import pytest
 
 from kedit.editors import editor_names, load_editor
+from kedit.gate.catalogue import PropertyEntry, catalogue
 from kedit.gate.expectations import read_expectations
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
 from kedit.paths import tiny_models
-
-PROPERTIES = {
-    "contract.atomic-failure",
-    "contract.batch-independence",
-    "contract.deterministic",
-    "contract.exact-undo",
-    "contract.pure-edit",
-    "contract.rejects-bad-facts",
-    "efficacy.distinct-batch",
-    "efficacy.single",
-    "locality.neighbors",
-    "locality.perplexity",
-    "longevity.repeat",
-    "longevity.returning-subjects",
-    "longevity.sequence",
-    "mechanism.history-bound",
-    "mechanism.history-identity",
-    "mechanism.merged-value",
-    "mechanism.same-key",
-    "perturbation.density",
-    "perturbation.homogeneous-sequence",
-    "perturbation.same-subject-batch",
-}
-FAMILIES = ("contract", "efficacy", "locality", "longevity", "mechanism", "perturbation")
 
 
 @pytest.fixture(scope="module")
@@ -43,33 +20,34 @@ def thresholds() -> Thresholds:
     return Thresholds.read(suite_folder() / "thresholds.toml")
 
 
-def property_tests() -> list[tuple[str, ast.FunctionDef]]:
-    """Ids and functions of all tests with the marker."""
-    functions = [
-        node
-        for family in FAMILIES
-        for path in sorted((suite_folder() / family).glob("test_*.py"))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef)
-    ]
-    return [
-        (ast.literal_eval(mark.args[0]), function)
-        for function in functions
-        for mark in function.decorator_list
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.editing_property"
-    ]
+@pytest.fixture(scope="module")
+def entries(thresholds) -> tuple[PropertyEntry, ...]:
+    return catalogue(suite_folder(), thresholds)
 
 
-def test_the_ids_are_fixed(thresholds):
-    assert {property_id for property_id, _ in property_tests()} == PROPERTIES
-    assert thresholds.properties == PROPERTIES
+def vanished(published: Iterable[str], present: Iterable[str], changelog: str) -> list[str]:
+    """Ids that were published, are not there, and whose end the changelog does not tell."""
+    return [name for name in published if name not in set(present) and f"Removed `{name}`" not in changelog]
 
 
-def test_every_property_says_what_why_and_where_from():
-    for property_id, function in property_tests():
-        text = ast.get_docstring(function) or ""
-        assert "(" in text, property_id
-        assert len(text.split()) >= 12, property_id
+def test_no_published_id_disappears_silently(entries):
+    root = suite_folder().parent
+    published = (suite_folder() / "properties.txt").read_text(encoding="utf-8").split()
+    present = [entry.id for entry in entries]
+    assert not vanished(published, present, (root / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert set(present) <= set(published), "add the new id to editing_tests/properties.txt"
+    assert published == sorted(set(published))
+
+
+def test_a_vanished_id_is_told():
+    assert vanished(["a.b", "c.d"], ["c.d"], "- Removed `c.e`.") == ["a.b"]
+    assert not vanished(["a.b", "c.d"], ["c.d"], "- Removed `a.b`: no editor failed it.")
+
+
+def test_every_property_says_what_why_and_where_from(entries):
+    for entry in entries:
+        assert entry.sources, entry.id
+        assert all(len(sentence.split()) >= 12 for sentence in entry.sentences), entry.id
 
 
 def test_every_threshold_has_unit_source_and_margin(thresholds):

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An update is what it says it is, in memory and on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kedit.facts import Fact
+from kedit.gate import Gate, answers, converted, digest, edited, moved, single_update
+from kedit.metrics import evaluate
+from kedit.models.language_model import LanguageModel
+
+
+@pytest.mark.editing_property("contract.declared-changes")
+def test_declared_changes(gate: Gate) -> None:
+    """An update names the facts it was asked for, each of them and in their order, and applying it changes the weights
+    that it declares and no others (docs/writing-an-editor.md, second rule)."""
+    facts = gate.facts.distinct(3 if gate.tags.batch else 1, gate.seed)
+    model = gate.model
+    before = {name: digest(tensor) for name, tensor in model.module.state_dict().items()}
+    update, _ = gate.editor.edit(model, facts)
+    update.apply(model)
+    after = {name: digest(tensor) for name, tensor in model.module.state_dict().items()}
+    shared = {model.parameter(name).data_ptr() for name in update.changes}
+    touched = sorted(
+        name
+        for name, tensor in model.module.state_dict().items()
+        if after[name] != before.get(name) and tensor.data_ptr() not in shared
+    )
+    gate.judge("undeclared_weights", len(touched), note=", ".join(touched))
+    wrong = sum(one != other for one, other in zip(update.facts, facts, strict=False))
+    wrong += abs(len(update.facts) - len(facts))
+    gate.judge("wrong_facts", wrong, note=f"asked {len(facts)}, named {len(update.facts)}")
+
+
+@pytest.mark.editing_property("contract.saved-model", needs=("writes_weights",))
+def test_saved_model(gate: Gate, tmp_path: Path) -> None:
+    """The edited model, saved as a plain folder and loaded again, answers with the same bits: nothing of the edit is
+    kept in hooks, in wrappers or beside the weights (docs/writing-an-editor.md, second rule)."""
+    fact, update = single_update(gate)
+    update.apply(gate.model)
+    loaded = moved(gate.model, tmp_path / "edited").copy()
+    differing = int((answers(loaded, [fact]) != answers(gate.model, [fact])).sum())
+    gate.judge("differing_answers", differing, note="probabilities that differ in a bit")
+
+
+@pytest.mark.editing_property("contract.half-precision", excludes=("needs_training",))
+def test_half_precision(gate: Gate) -> None:
+    """A model in bfloat16 is edited as one in float32: facts take, weights keep their type, and undo is exact, which
+    subtracting would not be (docs/architecture.md, contracts 2 and 6)."""
+    model, facts = converted(gate.base, torch.bfloat16), gate.facts.distinct(3, gate.seed)
+    types = {name: parameter.dtype for name, parameter in model.module.named_parameters()}
+    taken = left = 0
+    for fact in facts:
+        before = model.fingerprint()
+        update, _ = gate.editor.edit(model, [fact])
+        snapshot = update.apply(model)
+        taken += takes(model, fact)
+        left += types != {name: parameter.dtype for name, parameter in model.module.named_parameters()}
+        snapshot.restore(model)
+        left += model.fingerprint() != before
+    full = sum(takes(edited(gate.editor, gate.base, [fact]), fact) for fact in facts)
+    gate.judge("exact_match_gap", (taken - full) / len(facts), note=f"{taken} of {len(facts)}, in float32 {full}")
+    gate.judge("not_restored", left, note="edits after which a type was another or a bit was left behind")
+
+
+def takes(model: LanguageModel, fact: Fact) -> bool:
+    """Whether the model decodes the new object."""
+    return evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0].exact

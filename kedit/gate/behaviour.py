@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an edited model answers, and twins of a model that must answer alike."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from kedit.editors.base import Editor
+from kedit.facts import Fact, Prompt
+from kedit.gate.inspection import digest
+from kedit.models.language_model import LanguageModel
+from kedit.models.scoring import score_targets
+from kedit.models.tokens import Text, encode
+from kedit.updates import Update
+
+__all__ = ["answers", "bits", "converted", "decodes", "independent", "moved", "outcome", "reordered"]
+
+
+def answers(model: LanguageModel, facts: Sequence[Fact]) -> Tensor:
+    """Probabilities of the new and of the true object on every prompt of the facts: rewrite, paraphrases, neighbors.
+
+    Returns:
+        `(n,)` float64, geometric means over the tokens of an object; the order of facts does not matter.
+    """
+    pairs = sorted(
+        {
+            (prompt, target)
+            for fact in facts
+            for prompt in (fact.prompt.text, *fact.paraphrases, *fact.neighborhood)
+            for target in (fact.target, fact.true)
+        }
+    )
+    return torch.tensor([one.mean for one in score_targets(model, pairs)], dtype=torch.float64).exp()
+
+
+def outcome(editor: Editor, model: LanguageModel, facts: Sequence[Fact], asked: Sequence[Fact]) -> Tensor:
+    """The `answers` to `asked` of the model edited with `facts` in one call; the model is as before."""
+    update, _ = editor.edit(model, facts)
+    snapshot = update.apply(model)
+    found = answers(model, asked)
+    snapshot.restore(model)
+    return found
+
+
+def decodes(model: LanguageModel, fact: Fact) -> bool:
+    """Whether `generate`, with its cache and without sampling, writes exactly the new object after the prompt."""
+    (row,) = encode(model.tokenizer, [Text(Prompt(fact.prompt.text, "", ""), fact.target)])
+    prompt = torch.tensor([row.ids[: row.target_start]], device=model.device)
+    n = len(row.target_ids)
+    with torch.no_grad(), model.frozen():
+        written = model.module.generate(  # type: ignore[operator]  # typed as a Tensor or a Module
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=n,
+            min_new_tokens=n,
+            do_sample=False,
+            use_cache=True,
+            pad_token_id=0,
+        )
+    return tuple(written[0, prompt.shape[1] :].tolist()) == tuple(row.target_ids)
+
+
+def independent(model: LanguageModel) -> LanguageModel:
+    """A twin that shares nothing with `model`: own weights, own tokenizer, nothing remembered."""
+    return _twin(model, lambda module: module)
+
+
+def converted(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
+    """An independent twin whose weights were rounded to `dtype`."""
+    return _twin(model, lambda module: nn.Module.to(module, dtype))
+
+
+def reordered(model: LanguageModel, seed: int) -> LanguageModel:
+    """An independent twin with the hidden units of every MLP in another order: the same function, other keys.
+
+    The rows of the up-projections and the columns of the down-projection are permuted together, so that what is
+    remembered from `model` does not fit the twin although names and shapes are the same.
+    """
+    twin = independent(model)
+    generator = torch.Generator().manual_seed(seed)
+    for layer, block in enumerate(twin.blocks):
+        order = torch.randperm(twin.f, generator=generator).to(twin.device)
+        with torch.no_grad():
+            twin.weight(layer).copy_(twin.weight(layer)[:, order].clone())
+            for path in twin.architecture.up:
+                name = f"{twin.architecture.blocks}.{layer}.{path}"
+                weight, turned = twin.parameter(f"{name}.weight"), twin.is_transposed(f"{name}.weight")
+                weight.copy_(weight[:, order].clone() if turned else weight[order].clone())
+                bias = getattr(block.get_submodule(path), "bias", None)
+                if isinstance(bias, Tensor):
+                    bias.copy_(bias[order].clone())
+    return LanguageModel(twin.module, twin.tokenizer, name=twin.name, corpus=twin.corpus)
+
+
+def moved(model: LanguageModel, folder: Path) -> LanguageModel:
+    """The model, written to `folder` and loaded again, in its own dtype."""
+    model.save(folder)
+    return LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=model.device)
+
+
+def bits(model: LanguageModel, update: Update) -> dict[str, str]:
+    """Digests of every parameter and of the memory with the update applied; the model is as before."""
+    snapshot = update.apply(model)
+    found = {name: digest(parameter) for name, parameter in model.module.named_parameters()}
+    found["the memory"] = digest(model.memory.tensors if model.memory else None)
+    snapshot.restore(model)
+    return found
+
+
+def _twin(model: LanguageModel, change: Callable[[nn.Module], nn.Module]) -> LanguageModel:
+    held = model.copy()
+    module = held.module
+    change(module)
+    return LanguageModel(module, copy.deepcopy(model.tokenizer), name=model.name, corpus=model.corpus)
