@@ -41,13 +41,10 @@ def first_token(encode: Any, tokenizer: Any, texts: Any) -> list[Row]:
     return [row.cut(row.target_start + 1) for row in encode(tokenizer, texts)]
 
 
-def without_lone_piece(encode: Any, tokenizer: Any, texts: Any) -> list[Row]:
-    rows, lone = encode(tokenizer, texts), tokenizer.convert_tokens_to_ids("▁")
+def without_first_piece(encode: Any, tokenizer: Any, texts: Any) -> list[Row]:
     return [
-        replace(row, ids=row.ids[: row.target_start] + row.ids[row.target_start + 1 :])
-        if row.target_ids[:1] == (lone,)
-        else row
-        for row in rows
+        replace(row, ids=row.ids[: row.target_start] + row.target_ids[1:]) if len(row.target_ids) > 1 else row
+        for row in encode(tokenizer, texts)
     ]
 
 
@@ -91,10 +88,10 @@ class FirstTokenOnly(Patched, Memit):
     wrong = ((VALUES, first_token),)
 
 
-class LonePieceDropped(Patched, Memit):
-    """A target that starts with a lone word-boundary piece loses it, as digits do."""
+class FirstPieceDropped(Patched, Memit):
+    """The first piece of a longer target is dropped, as if it were a lone word boundary."""
 
-    wrong = ((VALUES, without_lone_piece),)
+    wrong = ((VALUES, without_first_piece),)
 
 
 class LabelsOneEarly(Patched, FtM):

@@ -4,9 +4,10 @@
     python -m editing_tests.mutants.matrix [--only NAME ...] [--full] --out FILE.json
 
 runs the gate on every mutant of the catalogue, with the properties it names, or (`--full`) with these and all short
-ones. Mutants share a process, where each works on copies of the models; those that leave something behind (`isolated`) have
-one of their own. Cells are written as they finish, and a run goes on with what the file lacks. What caught a mutant is
-`judged` (a number on the wrong side), `raised` (an error) or `timed out`; properties that hold are not listed.
+ones. Mutants share a process, where each works on copies of the models; those that leave something behind
+(`isolated`) have one of their own. Cells are written as they finish, and a run goes on with what the file lacks. What
+caught a mutant is `judged` (a number on the wrong side), `raised` (an error) or `timed out`; properties that hold are
+not listed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from editing_tests.mutants.catalogue import MUTANTS, Mutant
+from editing_tests.mutants.catalogue import MUTANTS, SURVIVORS, Mutant
 from kedit.files import write_atomically
 from kedit.gate import capture, differences
 from kedit.gate.judging import Node
@@ -35,6 +36,7 @@ from kedit.gate.selection import NODE, PROPERTY
 __all__ = ["Cells", "main", "run"]
 
 SCHEMA = 1
+EVERY = (*MUTANTS, *SURVIVORS)
 # What draws move on, in whichever order the tests come.
 RANDOM = ("random state of torch", "random state of Python", "random state of numpy")
 
@@ -64,7 +66,7 @@ class Cells:
     def add(self, mutant: str, model: str, caught: Mapping[str, str]) -> None:
         """Keep one cell, in the order of the catalogue."""
         self.found.setdefault(mutant, {})[model] = dict(sorted(caught.items()))
-        order = {other.name: place for place, other in enumerate(MUTANTS)}
+        order = {other.name: place for place, other in enumerate(EVERY)}
         self.found = dict(sorted(self.found.items(), key=lambda item: order.get(item[0], len(order))))
         data = {"schema": SCHEMA, "full": self.full, "cells": self.found}
         text = json.dumps(data, indent=1) + "\n"
@@ -184,14 +186,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Fill a file with cells."""
     parser = argparse.ArgumentParser(prog="python -m editing_tests.mutants.matrix", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = [mutant.name for mutant in MUTANTS]
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="these mutants (default: all)")
+    names = [mutant.name for mutant in EVERY]
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=names,
+        metavar="NAME",
+        help="these mutants (default: all that must be caught; with --full all)",
+    )
     parser.add_argument("--full", action="store_true", help="all short properties, not only those a mutant names")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json", help="where the cells are kept")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options: Any = parser.parse_args(argv)
-    wanted = options.only or names
-    run([m for m in MUTANTS if m.name in wanted], Cells.at(options.out, full=options.full), alone=options.alone)
+    wanted = options.only or [mutant.name for mutant in (EVERY if options.full else MUTANTS)]
+    run([m for m in EVERY if m.name in wanted], Cells.at(options.out, full=options.full), alone=options.alone)
     return 0
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from editing_tests.mutants.patching import Patched, Wrapped
-from kedit.editors.memit import Memit
+from kedit.editors.d4s import D4S
+from kedit.editors.memit import Memit, MemitMerge
 from kedit.editors.rome import Rome
 from kedit.updates import Change
 
@@ -29,8 +30,8 @@ def subtracted(right: Any, *args: Any) -> tuple[Tensor, Tensor]:
     return -left, other
 
 
-def doubled(right: Any, keys: Tensor, residuals: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    return right(keys, 2 * residuals, *args)
+def doubled(right: Any, moment: Tensor, cross: Tensor, *args: Any) -> Tensor:
+    return right(moment, 2 * cross, *args)
 
 
 def without_f(right: Any, keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> tuple[Tensor, Tensor]:
@@ -62,7 +63,7 @@ class Viewed:
         return weight + delta.contiguous().view(weight.shape[1], weight.shape[0]).T
 
 
-class BatchInParts(Patched, Memit):
+class BatchInParts(Patched, MemitMerge):
     """Every fact of a batch is solved alone, and the changes are added up."""
 
     wrong = ((RIDGE, each_alone),)
@@ -74,10 +75,10 @@ class Subtracted(Patched, Memit):
     wrong = ((RIDGE, subtracted),)
 
 
-class ResidualTwice(Patched, Memit):
-    """The residual of a layer is counted twice."""
+class ResidualTwice(Patched, D4S):
+    """Residuals are counted twice when a layer is solved."""
 
-    wrong = ((RIDGE, doubled),)
+    wrong = (("kedit.editors.d4s.history", doubled),)
 
 
 class RidgeTimesKeys(Patched, Memit):
@@ -110,19 +111,6 @@ class MomentInFloat16(Patched, Memit):
     """The second moment is kept in float16."""
 
     wrong = ((RIDGE, in_float16),)
-
-
-class SolvedInStoredPrecision(Wrapped):
-    """The change is rounded to the dtype of the weight before it is added, factor by factor."""
-
-    def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
-        update, after = super().edit(model, facts, state)
-        stored = model.weight(0).dtype
-        changes = {
-            name: replace(change, left=(change.left * 1e-3).to(stored), right=(change.right * 1e3).to(stored))
-            for name, change in update.changes.items()
-        }
-        return replace(update, changes=changes), after
 
 
 class CholeskyInStoredPrecision(Wrapped):

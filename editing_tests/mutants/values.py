@@ -13,7 +13,6 @@ from torch import Tensor
 
 from editing_tests.mutants.patching import Patched
 from kedit.editors.memit import Memit, MemitMerge
-from kedit.editors.rome import Rome
 from kedit.locate_then_edit.groups import each_alone, members
 from kedit.locate_then_edit.pipeline import target_outputs
 
@@ -55,15 +54,10 @@ def of_each(right: Any, model: Any, facts: Any, _groups: Any, *args: Any, **kwar
     return right(model, facts, tuple(range(len(facts))), *args, **kwargs)
 
 
-def together(right: Any, model: Any, facts: Any, groups: Any, layer: int, contexts: Any, config: Any, **kw: Any) -> Any:
-    steps = int(right(model, facts, groups, layer, contexts, config, **kw).updates.min())
-    return right(model, facts, groups, layer, contexts, replace(config, steps=steps), **kw)
-
-
-class ClampMissing(Patched, Rome):
+class ClampMissing(Patched, Memit):
     """Nothing bounds the value."""
 
-    wrong = (("kedit.editors.rome.optimise_values", with_settings(clamp=1e6)),)
+    wrong = ((SEARCH, with_settings(clamp=1e6)),)
 
 
 class DivergenceRewarded(Patched, Memit):
@@ -144,9 +138,3 @@ class ValuesByPrompt(Memit):
             found = right(model, facts, *args, **kwargs)
             self.known |= {fact.prompt.text: found[:, i] for i, fact in enumerate(facts)}
         return torch.stack([self.known[fact.prompt.text] for fact in facts], dim=1)
-
-
-class LossOfTheWholeBatch(Patched, Memit):
-    """The search ends for all facts of a batch as soon as it may end for one."""
-
-    wrong = ((SEARCH, together),)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import editing_tests.mutants
-from editing_tests.mutants.catalogue import MUTANTS, Mutant
+from editing_tests.mutants.catalogue import MUTANTS, SURVIVORS, Mutant
 from editing_tests.mutants.patching import Patched
 from editing_tests.mutants.verdicts import idle, incredible, uncaught
 from kedit.editors import editor_names, load_editor
@@ -28,6 +28,7 @@ from kedit.gate.thresholds import Thresholds
 DATA = suite_folder() / "mutants" / "matrix.json"
 HANDFULS = 6
 LEAST = 40
+EVERY = (*MUTANTS, *SURVIVORS)
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +72,16 @@ def test_every_property_catches_something(thresholds: Thresholds, known: Mapping
 
 def test_the_stored_matrix_is_of_these_mutants() -> None:
     stored = json.loads(DATA.read_text(encoding="utf-8"))
-    assert stored["full"]
-    cells = stored["cells"]
-    assert {name: set(models) for name, models in cells.items()} == {m.name: set(m.models) for m in MUTANTS}
+    cells, every = stored["cells"], [*MUTANTS, *(SURVIVORS if stored["full"] else ())]
+    assert {name: set(models) for name, models in cells.items()} == {m.name: set(m.models) for m in every}
     assert not uncaught(MUTANTS, cells)
+    for mutant in SURVIVORS:  # one that is caught has become a mutant
+        assert not any(cells.get(mutant.name, {}).values()), mutant.name
 
 
 def test_the_catalogue_names_every_mutant_once() -> None:
     assert len(MUTANTS) >= LEAST
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({mutant.name for mutant in EVERY}) == len(EVERY)
     package = editing_tests.mutants
     modules = [
         importlib.import_module(f"{package.__name__}.{file.name}") for file in pkgutil.iter_modules(package.__path__)
@@ -91,16 +93,16 @@ def test_the_catalogue_names_every_mutant_once() -> None:
         if inspect.isclass(member) and hasattr(member, "edit") and member.__module__ == module.__name__
     }
     helpers = {one for one in written if one.__module__.endswith(".patching")}
-    assert written - helpers == {mutant.editor for mutant in MUTANTS}
+    assert written - helpers == {mutant.editor for mutant in EVERY}
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
 def test_a_mutant_looks_like_its_parent(mutant: Mutant) -> None:
     editor, parent = load_editor(mutant.path), load_editor(mutant.of)
     assert (editor.name, editor.tags) == (parent.name, parent.tags)
     assert len(mutant.wrong.split()) >= 4
     assert mutant.wrong.endswith(".")
-    assert mutant.caught_by
+    assert bool(mutant.caught_by) != bool(mutant.survives)
 
 
 def refuse(_right: Any, *_args: Any, **_kwargs: Any) -> None:
