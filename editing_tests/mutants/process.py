@@ -63,7 +63,7 @@ class Hangs(Wrapped):
 
 
 class Raises(Wrapped):
-    """Every edit raises."""
+    """Every edit raises an error."""
 
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         raise RuntimeError("not implemented for this model")
