@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other target tokens than those the model would say."""
+"""Other target tokens than those the model would say, and fine-tuning on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from editing_tests.mutants.patching import Patched
 from editing_tests.mutants.positions import VALUES
-from kedit.editors.fine_tuning import FtM
+from kedit.editors.fine_tuning import FtL, FtM
 from kedit.editors.memit import Memit
 from kedit.models.tokens import Row
 
@@ -111,3 +111,10 @@ class AllAtThePrompt(FtM):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"objective": "prompt-last"} | settings)
+
+
+class BallMissing(FtL):
+    """The weights are not kept in the ball."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"epsilon": 1e9} | settings)
