@@ -46,10 +46,12 @@ def test_every_file_of_the_package_and_its_fixtures_is_in(names: set[str]) -> No
     assert "kedit/py.typed" in names
 
 
-def test_the_properties_are_in_and_the_library_tests_are_not(names: set[str]) -> None:
-    library = {name for name in files("editing_tests") if name.startswith("editing_tests/library/")}
-    assert files("editing_tests") - library <= names
-    assert not library & names
+def test_the_properties_are_in_and_the_tests_of_kedit_and_its_mutants_are_not(names: set[str]) -> None:
+    own = {
+        name for name in files("editing_tests") if name.startswith(("editing_tests/library/", "editing_tests/mutants/"))
+    }
+    assert files("editing_tests") - own <= names
+    assert not own & names
 
 
 def test_nothing_else_is_in(names: set[str]) -> None:
