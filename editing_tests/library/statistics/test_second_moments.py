@@ -46,18 +46,18 @@ def test_the_cache_gives_the_same_bits_and_is_keyed_by_model_corpus_and_layer(tm
     first = second_moments(model, [0, 1], cache=tmp_path)
     again = second_moments(model, [0, 1], cache=tmp_path)
     assert all(torch.equal(first[layer].matrix, again[layer].matrix) for layer in (0, 1))
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
     second_moments(with_corpus("gpt2", TEXTS[:-1]), [0], cache=tmp_path)
     second_moments(with_corpus("gpt2", TEXTS, seed=1), [0], cache=tmp_path)
     second_moments(model, [2], cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.glob("*.safetensors"))) == 5
 
 
 def test_another_models_file_is_refused_by_name(tmp_path: Path) -> None:
     one, other = with_corpus("gpt2", TEXTS), with_corpus("gpt2", TEXTS, seed=1)
     second_moments(one, [0], cache=tmp_path / "one")
     second_moments(other, [0], cache=tmp_path / "other")
-    (mine,), (theirs,) = (tmp_path / "one").iterdir(), (tmp_path / "other").iterdir()
+    (mine,), (theirs,) = (tmp_path / "one").glob("*.safetensors"), (tmp_path / "other").glob("*.safetensors")
     mine.write_bytes(theirs.read_bytes())
     with pytest.raises(StatisticsError, match=r"measured on another model .* are refused"):
         second_moments(one, [0], cache=tmp_path / "one")
@@ -66,7 +66,7 @@ def test_another_models_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     model = with_corpus("gpt2", TEXTS)
     second_moments(model, [0], cache=tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(StatisticsError, match=f"{file.name} is damaged .* delete it"):
         second_moments(model, [0], cache=tmp_path)
