@@ -14,7 +14,10 @@ _GATE = """\
 Judge an editor: run the property tests and print every measured number, its threshold and the verdict.
 Everything that is not an option of this command goes to pytest, e.g. `kedit gate memit --model tiny-gpt2 -k efficacy`.
 The exit status is pytest's: 0 accepted, 1 rejected, 4 wrong usage.
+
+`kedit gate init` writes the files that run the gate in a repository of yours, `kedit gate diff` compares two reports.
 """
+_GATE_WORDS = ("init", "diff")
 _STATUS = "The exit status is 0 for done, 1 for failed or interrupted, 2 for wrong usage or wrong files."
 _EDIT = f"""\
 Edit the facts of a file, in one batch or one by one, and keep weights, history and the editor's state in the folder
@@ -25,9 +28,15 @@ SESSION. A session that is there goes on; facts that it has already are not edit
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["gate"] and given[1:2] and given[1] in _GATE_WORDS:
+        words = gate_parser().parse_args(given[1:])
+        return int(importlib.import_module(f"kedit.commands.gate_{words.word}").run(words))
     commands = parser()
-    options, rest = commands.parse_known_args(argv)
+    options, rest = commands.parse_known_args(given)
     if options.command == "gate":
+        if options.quick:
+            rest = ["--editing-quick", *rest]
         return int(importlib.import_module("kedit.commands.gate").gate(options.editor, options.jobs, rest))
     if rest:
         commands.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -39,9 +48,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="kedit", description="Knowledge editing, and a gate for editors.")
     commands = top.add_subparsers(dest="command", required=True)
     gate = commands.add_parser(
-        "gate", help="judge an editor", description=_GATE, formatter_class=argparse.RawDescriptionHelpFormatter
+        "gate",
+        help="judge an editor",
+        description=_GATE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # what is not spelt out here is pytest's
     )
     gate.add_argument("editor", metavar="NAME", help="built-in name or package.module:Attribute")
+    gate.add_argument("--quick", action="store_true", help="two models, without the long properties")
     gate.add_argument("--jobs", "-n", default="2", metavar="N", help="processes, as pytest -n (default 2; 0 for none)")
 
     listing = commands.add_parser(
@@ -65,6 +79,34 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--facts", metavar="FILE", help="facts to measure; those of the session if left out")
     export = _session_command(commands, "export", "write the edited model as a plain Hugging Face folder")
     export.add_argument("folder", metavar="FOLDER", help="must not be there")
+    return top
+
+
+def gate_parser() -> argparse.ArgumentParser:
+    """The parser of the words that stand where `kedit gate` has an editor's name."""
+    top = argparse.ArgumentParser(prog="kedit gate")
+    words = top.add_subparsers(dest="word", required=True)
+    init = words.add_parser(
+        "init",
+        help="write the files that run the gate in a repository",
+        description="Write a workflow for GitHub Actions, an empty file of known failures, and a test that runs the "
+        "gate. A file that is there is left alone. The exit status is 0, or 2 for wrong usage.",
+    )
+    init.add_argument("folder", metavar="FOLDER", nargs="?", default=".", help="the repository (default: this folder)")
+    init.add_argument(
+        "--editor",
+        metavar="NAME",
+        default="mylab.editors:MyEditor",
+        help="built-in name or package.module:Attribute (default: a name to replace)",
+    )
+    diff = words.add_parser(
+        "diff",
+        help="compare two reports",
+        description="Compare two report.json files, or the folders they are in, and name what got worse. "
+        "The exit status is 0 for nothing worse, 1 for something worse, 2 for wrong files.",
+    )
+    diff.add_argument("old", metavar="OLD", help="report.json or its folder")
+    diff.add_argument("new", metavar="NEW", help="report.json or its folder")
     return top
 
 

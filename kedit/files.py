@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are either the old ones or the new ones, and the folder for what can be measured again."""
+"""Files that are either the old ones or the new ones, and the folder for what can be measured again, by one process at
+a time."""
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["cache_folder", "is_part", "write_atomically"]
+from filelock import FileLock, Timeout
+
+__all__ = ["cache_folder", "is_part", "one_at_a_time", "write_atomically"]
 
 CACHE_VARIABLE = "KEDIT_CACHE"
+WAIT = 600.0
 
 
 def cache_folder() -> Path:
@@ -19,6 +24,23 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kedit"
+
+
+@contextmanager
+def one_at_a_time(path: Path, *, wait: float = WAIT) -> Iterator[None]:
+    """Be the only process in here, by a lock on the file `path`, which stays.
+
+    It is a lock of the operating system, which ends with the process that holds it. It only saves work: where the
+    folder cannot be written, or after `wait` seconds, the process goes on without it.
+    """
+    lock = FileLock(path, timeout=wait)
+    with suppress(OSError, NotImplementedError, Timeout):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

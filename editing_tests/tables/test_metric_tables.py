@@ -8,7 +8,8 @@ import statistics
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from kedit.gate import Gate, MetricTable, distinct_batches, locality, same_subject_batches, single_edits
+from kedit.gate import Gate, distinct_batches, locality, same_subject_batches, single_edits, table_of
+from kedit.gate.cases import Case
 from kedit.gate.snapshots import table
 
 # One fact of thirty is 0.033; numbers move by a few facts between processors.
@@ -17,8 +18,8 @@ SAME_SUBJECT = (8, 12)
 
 
 @pytest.fixture
-def stored(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(MetricTable)
+def stored(snapshot: SnapshotAssertion, gate_case: Case, pytestconfig: pytest.Config) -> SnapshotAssertion:
+    return snapshot.use_extension(table_of(gate_case, pytestconfig))
 
 
 @pytest.mark.editing_table

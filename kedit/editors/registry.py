@@ -13,7 +13,7 @@ from typing import Any
 
 from kedit.editors.base import Editor, EditorError, Tags
 
-__all__ = ["BUILT_IN", "BuiltIn", "editor_names", "load_editor"]
+__all__ = ["BUILT_IN", "BuiltIn", "editor_names", "load_editor", "made"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,12 @@ def load_editor(name: str, config: Mapping[str, Any] | None = None) -> Editor:
         close = difflib.get_close_matches(name, BUILT_IN, n=1)
         hint = f", did you mean {close[0]!r}?" if close else f"; built in are {', '.join(BUILT_IN)}"
         raise EditorError(f"unknown editor {name!r}{hint} Yours is named as 'package.module:Attribute'")
-    found = _attribute(name)
+    return made(_attribute(name), name, given)
+
+
+def made(found: Any, name: str, config: Mapping[str, Any] | None = None) -> Editor:
+    """An editor from a class, a factory or an instance that is called `name`; errors as `load_editor`."""
+    given = dict(config or {})
     if not (inspect.isclass(found) or inspect.isroutine(found)):
         if given:
             raise EditorError(f"{name} is an instance and takes no settings; name its class or a factory instead")

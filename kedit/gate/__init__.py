@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kedit.gate.behaviour import outcome as outcome
     from kedit.gate.behaviour import reordered as reordered
     from kedit.gate.bench import Gate as Gate
+    from kedit.gate.checking import Checked as Checked
+    from kedit.gate.checking import check_editor as check_editor
     from kedit.gate.inspection import capture as capture
     from kedit.gate.inspection import differences as differences
     from kedit.gate.inspection import digest as digest
@@ -39,8 +41,11 @@ if TYPE_CHECKING:
     from kedit.gate.measurements import single_update as single_update
     from kedit.gate.protocols import edited as edited
     from kedit.gate.snapshots import MetricTable as MetricTable
+    from kedit.gate.snapshots import table_of as table_of
+    from kedit.gate.watching import live_numbers as live_numbers
 
 _HOMES = {
+    "Checked": "checking",
     "Gate": "bench",
     "MetricTable": "snapshots",
     "PropertyViolation": "judging",
@@ -49,6 +54,7 @@ _HOMES = {
     "capture": "inspection",
     "converted": "behaviour",
     "decodes": "behaviour",
+    "check_editor": "checking",
     "density_scores": "measurements",
     "differences": "inspection",
     "digest": "inspection",
@@ -59,6 +65,7 @@ _HOMES = {
     "independent": "behaviour",
     "interrupted": "inspection",
     "inverse_edits": "measurements",
+    "live_numbers": "watching",
     "locality": "measurements",
     "moved": "behaviour",
     "outcome": "behaviour",
@@ -68,6 +75,7 @@ _HOMES = {
     "same_subject_batches": "measurements",
     "single_edits": "measurements",
     "single_update": "measurements",
+    "table_of": "snapshots",
     "tensor_elements": "inspection",
 }
 

@@ -15,6 +15,7 @@ from kedit.editors.base import Editor, Tags
 from kedit.gate.cases import Case
 from kedit.gate.judging import Judge
 from kedit.gate.run import GateRun
+from kedit.gate.watching import Network
 from kedit.models.language_model import LanguageModel
 from kedit.worlds.cards import seeds_of
 from kedit.worlds.sampling import Sampler
@@ -28,9 +29,9 @@ T = TypeVar("T")
 class Bench:
     """Loads each model and world once and remembers shared measurements."""
 
-    def __init__(self, run: GateRun) -> None:
+    def __init__(self, run: GateRun, *, threads: int = 1) -> None:
         """Nothing is loaded yet; one thread, so that a number does not depend on the machine's load."""
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         # What is imported by now stays to the end; the collector need not walk it again after every few edits.
         gc.freeze()
         self.run = run
@@ -51,6 +52,11 @@ class Bench:
         if seed not in self._worlds:
             self._worlds[seed] = World.generate(seed)
         return self._worlds[seed]
+
+    @cached_property
+    def network(self) -> Network:
+        """The network of this process."""
+        return Network()
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value of `compute()`, computed once for each key."""
@@ -101,6 +107,11 @@ class Gate:
     def world(self) -> World:
         """The world whose facts the model knows."""
         return self._bench.world(self._case)
+
+    @property
+    def network(self) -> Network:
+        """The network, to be refused."""
+        return self._bench.network
 
     @property
     def facts(self) -> Sampler:

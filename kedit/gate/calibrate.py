@@ -25,13 +25,14 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kedit.gate.separation import Measured, Separation, separations
 from kedit.gate.thresholds import Thresholds
 
-__all__ = ["main", "read_reports", "with_margins"]
+__all__ = ["main", "read_report", "read_reports", "with_margins"]
 
 
 def read_reports(folders: Iterable[tuple[str, Path]]) -> list[Measured]:
@@ -46,9 +47,7 @@ def read_reports(folders: Iterable[tuple[str, Path]]) -> list[Measured]:
     if not files:
         raise ValueError("no report.json under the folders; make reports with --editing-report DIR")
     for training, path in files:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(report, dict) or report.get("schema") != 1:
-            raise ValueError(f"{path}: not a report of schema 1; make it again with --editing-report")
+        report = read_report(path)
         editor, draw = report["editor"], report["seed"]
         for row in report["results"]:
             if row["measured"] is None:
@@ -64,6 +63,18 @@ def read_reports(folders: Iterable[tuple[str, Path]]) -> list[Measured]:
                 )
             found.append(one)
     return found
+
+
+def read_report(path: Path) -> Mapping[str, Any]:
+    """The content of one report.json.
+
+    Raises:
+        ValueError: the file is not a report.
+    """
+    report = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(report, dict) or report.get("schema") != 1:
+        raise ValueError(f"{path}: not a report of schema 1; make it again with --editing-report")
+    return report
 
 
 def with_margins(text: str, found: Sequence[Separation]) -> str:

@@ -15,6 +15,8 @@ __all__ = ["Case", "cases"]
 
 # Without --editor and --model every reference editor meets one model, so that the whole suite stays cheap.
 _COMMON_MODEL = "tiny-gpt2"
+# A quick run judges a learned and a rotary position encoding, a transposed and a plain weight, with and without a gate.
+_QUICK_MODELS = ("tiny-gpt2", "tiny-llama")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,7 +38,8 @@ def cases(options: GateOptions, builtin: Sequence[str]) -> tuple[Case, ...]:
         pytest.UsageError: an unknown model, or two models with one name.
     """
     folders: dict[str, str] = {}
-    for name in options.models or tiny_models():
+    default = [name for name in tiny_models() if not options.quick or name in _QUICK_MODELS]
+    for name in options.models or default:
         try:
             folder = model_folder(name)
         except FileNotFoundError as error:

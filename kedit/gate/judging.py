@@ -30,6 +30,7 @@ class Node:
         editor, model, property, parameters: what is tested.
         rows: judged numbers, as plain data.
         judged: whether the test came to its end, so that every failure is in `rows`.
+        ended: why it did not, where that was not an exception of the editor's.
     """
 
     editor: str
@@ -38,6 +39,7 @@ class Node:
     parameters: Mapping[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
     judged: bool = False
+    ended: str = ""
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, which pytest-xdist can send."""

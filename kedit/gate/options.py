@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 __all__ = ["GateOptions", "add_options", "read_toml"]
+
+_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,16 @@ class GateOptions:
         models: tiny model names or folders; empty for the default.
         config: settings for the editors, from `--editor-config`.
         expect: file that replaces the shipped expectations.
-        thresholds: file that tightens thresholds.
+        thresholds: file with thresholds of one's own.
         report: folder for report.json and report.md.
         seed: shifts every draw of facts.
         tables: also compare metric tables when editors are named.
+        timeout: seconds that one property test may take; 0 for no limit.
+        threads: threads of torch in each process.
+        tables_folder: where the tables of the editors are; None for the places of their own.
+        write_expectations: file that gets an entry for each failure of this run.
+        allow_looser: thresholds of one's own may be looser than the suite's.
+        quick: leave out the long properties.
     """
 
     editors: tuple[str, ...] = ()
@@ -37,6 +46,12 @@ class GateOptions:
     report: Path | None = None
     seed: int = 0
     tables: bool = False
+    timeout: float = _TIMEOUT
+    threads: int = 1
+    tables_folder: Path | None = None
+    write_expectations: Path | None = None
+    allow_looser: bool = False
+    quick: bool = False
 
     @property
     def given(self) -> bool:
@@ -55,7 +70,8 @@ class GateOptions:
         """Read the options.
 
         Raises:
-            pytest.UsageError: a repeated editor, an unreadable file, or settings that fit no editor.
+            pytest.UsageError: a repeated editor, an unreadable file, settings that fit no editor, a file where a
+                folder should be, or an option without the one that it belongs to.
         """
         editors = tuple(config.getoption("gate_editors"))
         models = tuple(config.getoption("gate_models"))
@@ -63,6 +79,11 @@ class GateOptions:
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise pytest.UsageError(f"{option} {repeated[0]} is given twice; name it once")
+        timeout, threads = config.getoption("gate_timeout"), config.getoption("gate_threads")
+        if not 0 <= timeout < math.inf:
+            raise pytest.UsageError(f"--editing-timeout {timeout:g}: give seconds, 0 for no limit")
+        if threads < 1:
+            raise pytest.UsageError(f"--editing-threads {threads}: give at least 1")
         source = config.getoption("gate_config")
         settings = read_toml(Path(source), "--editor-config") if source else {}
         if settings and not editors:
@@ -74,7 +95,7 @@ class GateOptions:
                     f"--editor-config {source}: {strangers[0]!r} is not one of the editors given; with several "
                     "editors the file has one table for each, named like the editor"
                 )
-        return cls(
+        read = cls(
             editors=editors,
             models=models,
             config=settings,
@@ -82,8 +103,37 @@ class GateOptions:
             thresholds=_path(config.getoption("gate_thresholds")),
             report=_path(config.getoption("gate_report")),
             seed=config.getoption("gate_seed"),
-            tables=config.getoption("gate_tables"),
+            tables=config.getoption("gate_tables") or bool(config.getoption("gate_tables_folder")),
+            tables_folder=_path(config.getoption("gate_tables_folder")),
+            write_expectations=_path(config.getoption("gate_write_expectations")),
+            allow_looser=config.getoption("gate_allow_looser"),
+            quick=config.getoption("gate_quick"),
+            timeout=timeout,
+            threads=threads,
         )
+        read._check()
+        return read
+
+    def _check(self) -> None:
+        for option, folder in (("--editing-report", self.report), ("--editing-tables-dir", self.tables_folder)):
+            if folder is not None and folder.exists() and not folder.is_dir():
+                raise pytest.UsageError(f"{option} {folder}: is a file; name a folder")
+        if self.allow_looser and self.thresholds is None:
+            raise pytest.UsageError("--allow-looser needs --thresholds; name the file with the looser thresholds")
+        if self.tables_folder is not None and not self.editors:
+            raise pytest.UsageError("--editing-tables-dir needs --editor; name the editor whose tables are there")
+        written = self.write_expectations
+        if written is None:
+            return
+        if not self.editors:
+            raise pytest.UsageError("--write-expectations needs --editor; name the editor whose failures are written")
+        if written.is_dir():
+            raise pytest.UsageError(f"--write-expectations {written}: is a folder; name a file")
+        if self.expect is not None and written.exists() and not written.samefile(self.expect):
+            raise pytest.UsageError(
+                f"--write-expectations {written}: is there already, and --expect names another file; give one file "
+                "to both, or a new one to --write-expectations"
+            )
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -107,7 +157,25 @@ def add_options(parser: pytest.Parser) -> None:
         help="known failures with reasons; replaces the shipped file of a built-in editor",
     )
     group.addoption(
+        "--write-expectations",
+        dest="gate_write_expectations",
+        metavar="FILE.toml",
+        help="write every failure of this run into this file, for --expect; entries that are there keep their reasons",
+    )
+    group.addoption(
         "--thresholds", dest="gate_thresholds", metavar="FILE.toml", help="thresholds of your own; may only tighten"
+    )
+    group.addoption(
+        "--allow-looser",
+        dest="gate_allow_looser",
+        action="store_true",
+        help="with --thresholds: thresholds may also be looser; the verdict and the reports say which",
+    )
+    group.addoption(
+        "--editing-quick",
+        dest="gate_quick",
+        action="store_true",
+        help="leave out the long properties and, if no model is named, judge on two models; the verdict says so",
     )
     group.addoption(
         "--model",
@@ -134,6 +202,29 @@ def add_options(parser: pytest.Parser) -> None:
         dest="gate_tables",
         action="store_true",
         help="with --editor: also compare the metric tables with the stored ones",
+    )
+    group.addoption(
+        "--editing-timeout",
+        dest="gate_timeout",
+        type=float,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help=f"time of each property test; one that takes longer has failed (default {_TIMEOUT:g}; 0 for no limit)",
+    )
+    group.addoption(
+        "--editing-threads",
+        dest="gate_threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads of torch in each process, to see what they change (default 1)",
+    )
+    group.addoption(
+        "--editing-tables-dir",
+        dest="gate_tables_folder",
+        metavar="DIR",
+        help="like --editing-tables, with the stored tables in this folder (default: the shipped ones for a built-in "
+        "editor, editing-snapshots for any other)",
     )
 
 

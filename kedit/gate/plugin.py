@@ -7,12 +7,16 @@ Imports stay light, because every pytest run of an environment with kedit loads 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedit.gate.crashes import Crashes, tell_nodes
+from kedit.gate.deadlines import Deadlines, overdue
+from kedit.gate.guarding import as_failure, interrupts
+from kedit.gate.known_failures import KnownFailures
 from kedit.gate.options import GateOptions, add_options
 from kedit.gate.reporting import GateReporter
 from kedit.gate.selection import JUDGE, NODE, PROPERTY, TABLE, parameters_of, prepare
@@ -24,7 +28,13 @@ if TYPE_CHECKING:
 
 _OPTIONS = pytest.StashKey[GateOptions]()
 _RUN = pytest.StashKey["GateRun"]()
-_STALE = "editing_stale"
+_DEADLINES = pytest.StashKey[Deadlines]()
+_RESTARTS = 1000
+_REFUSED = "editing_refused"
+_APPLICABLE = "editing_applicable"
+_KNOWN = "kedit.gate.known_failures"
+# A plugin of this name may give editors that are there already, in its attribute `editors`, a mapping from names.
+GIVEN = "kedit.gate.given"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,8 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
         register_profiles()
     config.addinivalue_line(
         "markers",
-        f"{PROPERTY}(id, needs=(), excludes=(), long=False): a property of editors, the tags it needs, those it does "
-        "not apply to, whether it is long",
+        f"{PROPERTY}(id, needs=(), excludes=(), long=False, quick=None): a property of editors, the tags it needs, "
+        "those it does not apply to, whether it is long, the parameters of the one case of it that a quick run keeps",
     )
     config.addinivalue_line("markers", f"{TABLE}: compares a table of metrics with the stored one")
     options = config.stash[_OPTIONS] = GateOptions.from_pytest(config)
@@ -52,9 +62,22 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.editors and hasattr(config.option, "warn_unused_snapshots"):
         # Tables of the editors that are not judged are unused, and that is no failure.
         config.option.warn_unused_snapshots = True
+        if options.tables and not config.option.default_extension:
+            # An update would delete them: syrupy's own default takes every file beside a table for a forgotten one.
+            config.option.default_extension = "kedit.gate.snapshots.NamedEditorTable"
+    deadlines = config.stash[_DEADLINES] = Deadlines(options.timeout)
+    config.pluginmanager.register(deadlines, "kedit.gate.deadlines")
     if not _is_worker(config):
-        reporter = GateReporter(options, lambda: gate_run(config))
+        crashes = Crashes(options.timeout)
+        config.pluginmanager.register(crashes, "kedit.gate.crashes")
+        reporter = GateReporter(options, lambda: gate_run(config), crashes)
         config.pluginmanager.register(reporter, "kedit.gate.reporter")
+        if options.write_expectations is not None:
+            known = KnownFailures(options.write_expectations, lambda: gate_run(config))
+            config.pluginmanager.register(known, _KNOWN)
+    if options.editors and getattr(config.option, "maxworkerrestart", "") is None:
+        # An editor may end a worker at every property, and all are judged; pytest-xdist gives up much earlier.
+        config.option.maxworkerrestart = str(_RESTARTS)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -75,7 +98,8 @@ def gate_run(config: pytest.Config) -> GateRun:
     from kedit.gate.run import GateRun
 
     if _RUN not in config.stash:
-        config.stash[_RUN] = GateRun(config.stash[_OPTIONS], config.invocation_params.dir)
+        given = getattr(config.pluginmanager.get_plugin(GIVEN), "editors", None)
+        config.stash[_RUN] = GateRun(config.stash[_OPTIONS], config.invocation_params.dir, given)
     return config.stash[_RUN]
 
 
@@ -97,30 +121,53 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Select, order and mark; before -k and -m have their say, so that stale expectations are told from unselected.
 
     Raises:
-        pytest.UsageError: an expectation that matches no test, where all properties were collected.
+        pytest.UsageError: an expectation that matches no test, where all properties were collected; expectations to be
+            written where they were not.
     """
-    left_out = prepare(items, config.stash[_OPTIONS], lambda: gate_run(config))
+    options = config.stash[_OPTIONS]
+    left_out = prepare(items, options, lambda: gate_run(config))
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-    nodes = [item.stash[NODE] for item in items if NODE in item.stash]
-    if not nodes or {node.property for node in nodes} < gate_run(config).thresholds.properties:
+    tell_nodes(config, {item.nodeid: item.stash[NODE] for item in items if NODE in item.stash})
+    judged = [item for item in [*items, *left_out] if NODE in item.stash]
+    if not judged:
         return
-    stale = gate_run(config).stale()
-    if not stale:
+    applicable = [item.stash[NODE].as_data() for item in judged if JUDGE in item.stash]
+    known = config.pluginmanager.get_plugin(_KNOWN)
+    if known is not None:
+        known.collected(applicable)
+    elif _is_worker(config) and options.write_expectations is not None:
+        config.workeroutput[_APPLICABLE] = applicable  # type: ignore[attr-defined]
+    message = _wrong_with_known(config, {item.stash[NODE].property for item in judged})
+    if not message:
         return
-    message = f"{stale[0].origin}: no test of {stale[0].property} matches it; correct or remove it"
     if not _is_worker(config):
         raise pytest.UsageError(message)
-    config.workeroutput[_STALE] = message  # type: ignore[attr-defined]  # the controller raises it
+    config.workeroutput[_REFUSED] = message  # type: ignore[attr-defined]  # the controller raises it
     items.clear()
+
+
+def _wrong_with_known(config: pytest.Config, collected: Collection[str]) -> str:
+    """What is wrong with the known failures, told by the properties of which tests were collected; empty if nothing."""
+    run = gate_run(config)
+    whole = run.thresholds.properties <= set(collected)
+    if config.stash[_OPTIONS].write_expectations is not None:  # what matches no test is dropped then
+        advice = "--write-expectations needs every property collected; choose tests with -k, not by their files"
+        return "" if whole else advice
+    for stale in run.stale() if whole else ():
+        return f"{stale.origin}: no test of {stale.property} matches it; correct or remove it"
+    return ""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Raise what an xdist worker found wrong with the expectations."""
-    message = getattr(node, "workeroutput", {}).get(_STALE)
-    if message:
-        raise pytest.UsageError(message)
+    """Raise what an xdist worker found wrong with the expectations, and keep which tests there are."""
+    output = getattr(node, "workeroutput", {})
+    if output.get(_REFUSED):
+        raise pytest.UsageError(output[_REFUSED])
+    known = node.config.pluginmanager.get_plugin(_KNOWN)
+    if known is not None and _APPLICABLE in output:
+        known.collected(output[_APPLICABLE])
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +175,8 @@ def gate_bench(request: pytest.FixtureRequest) -> Bench:
     """Models, worlds and shared measurements of this worker."""
     from kedit.gate.bench import Bench
 
-    return Bench(gate_run(request.config))
+    run = gate_run(request.config)
+    return Bench(run, threads=run.options.threads)
 
 
 @pytest.fixture
@@ -144,12 +192,25 @@ def gate(request: pytest.FixtureRequest, gate_case: Case, gate_bench: Bench) -> 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """After a property test has judged all its numbers, fail with all that are wrong."""
+    """After a property test has judged all its numbers, fail with all that are wrong; or with what it raised."""
     __tracebackhide__ = True
-    result = yield
     judge = pyfuncitem.stash.get(JUDGE, None)
-    if judge is not None:
-        judge.finish()
+    if judge is None:
+        return (yield)
+    with interrupts() as of_user:
+        try:
+            result = yield
+        except BaseException as error:
+            raised = error if of_user else as_failure(error, pyfuncitem.path)
+            if raised is error:
+                raise
+            raise raised from None
+    if of_user:  # and the editor swallowed it
+        raise KeyboardInterrupt
+    deadlines = pyfuncitem.config.stash[_DEADLINES]
+    if deadlines.passed:
+        raise TimeoutError(f"the editor {overdue(deadlines.seconds)} and went on when it was told to end")
+    judge.finish()
     return result
 
 
@@ -159,6 +220,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     node = item.stash.get(NODE, None)
     if node is not None:
+        deadlines = item.config.stash[_DEADLINES]
+        if report.failed and deadlines.passed:
+            node.ended = overdue(deadlines.seconds)
         report.user_properties = [*report.user_properties, ("editing", node.as_data())]
     return report
 

@@ -18,20 +18,29 @@ __all__ = ["SCHEMA", "report_data", "report_markdown", "write_reports"]
 SCHEMA = 1
 
 
-def write_reports(folder: Path, results: Mapping[str, Sequence[Result]], *, seed: int) -> list[Path]:
-    """Write both files for each editor: into `folder`, or into a folder each if there are several editors."""
+def write_reports(
+    folder: Path, results: Mapping[str, Sequence[Result]], *, seed: int, notes: Sequence[str] = ()
+) -> list[Path]:
+    """Write both files for each editor: into `folder`, or into a folder each if there are several editors.
+
+    Args:
+        folder: made if it is not there.
+        results: the rows of each editor.
+        seed: of all draws.
+        notes: what a reader must know first, such as loosened thresholds.
+    """
     written = []
     for editor, rows in results.items():
         place = folder if len(results) == 1 else folder / re.sub(r"[^\w.-]+", "-", editor)
         place.mkdir(parents=True, exist_ok=True)
-        data = json.dumps(report_data(editor, rows, seed=seed), indent=1, allow_nan=False)
-        for name, text in (("report.json", data + "\n"), ("report.md", report_markdown(editor, rows))):
+        data = json.dumps(report_data(editor, rows, seed=seed, notes=notes), indent=1, allow_nan=False)
+        for name, text in (("report.json", data + "\n"), ("report.md", report_markdown(editor, rows, notes))):
             (place / name).write_text(text, encoding="utf-8")
             written.append(place / name)
     return written
 
 
-def report_data(editor: str, results: Sequence[Result], *, seed: int) -> dict[str, Any]:
+def report_data(editor: str, results: Sequence[Result], *, seed: int, notes: Sequence[str] = ()) -> dict[str, Any]:
     """The content of report.json, schema 1; a measured number that is not finite is written as null."""
     return {
         "schema": SCHEMA,
@@ -39,11 +48,12 @@ def report_data(editor: str, results: Sequence[Result], *, seed: int) -> dict[st
         "versions": versions(),
         "device": "cpu",
         "seed": seed,
+        "notes": list(notes),
         "results": [_finite(result.as_row()) for result in results],
     }
 
 
-def report_markdown(editor: str, results: Sequence[Result]) -> str:
+def report_markdown(editor: str, results: Sequence[Result], notes: Sequence[str] = ()) -> str:
     """The content of report.md: what needs reading first, then everything."""
     counts = {status: sum(r.status == status for r in results) for status in ("passed", "failed", "xfailed", "skipped")}
     rows = [
@@ -52,6 +62,7 @@ def report_markdown(editor: str, results: Sequence[Result]) -> str:
         for r in sorted(results, key=lambda r: ("failed", "xfailed", "passed", "skipped").index(r.status))
     ]
     head = [
+        *([f"**{'; '.join(notes)}**", ""] if notes else []),
         f"# Editing properties of `{editor}`",
         "",
         ", ".join(f"{count} {status}" for status, count in counts.items()),

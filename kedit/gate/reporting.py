@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedit.gate.crashes import Crashes
 from kedit.gate.options import GateOptions
 from kedit.gate.report_files import write_reports
 from kedit.gate.results import Result, Status, line, sort_key, verdict
@@ -21,10 +23,11 @@ __all__ = ["GateReporter", "results_of"]
 class GateReporter:
     """A pytest plugin of the controlling process only."""
 
-    def __init__(self, options: GateOptions, run: Callable[[], GateRun]) -> None:
+    def __init__(self, options: GateOptions, run: Callable[[], GateRun], crashes: Crashes) -> None:
         """Nothing is reported yet; `run` is called only if there is something to report."""
         self._options = options
         self._run = run
+        self._crashes = crashes
         self._results: dict[str, list[Result]] = {}
         self._strays: list[str] = []
 
@@ -33,11 +36,12 @@ class GateReporter:
         node = dict(report.user_properties).get("editing")
         if isinstance(node, dict):
             self._results.setdefault(node["editor"], []).extend(results_of(report, node))
-        elif report.failed:
+        elif report.failed and report.nodeid not in self._crashes:
             self._strays.append(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One line a row, if editors were named or -v was given."""
+        self._settle()
         verbose = terminalreporter.verbosity > 0
         if not self._results or not (self._options.editors or verbose):
             return
@@ -52,18 +56,37 @@ class GateReporter:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the report, and the verdict as the last line of all."""
         result = yield
+        self._settle()
         if not self._results:
             return result
         run = self._run()
         if self._options.report is not None:
-            write_reports(self._options.report, dict(self._ordered()), seed=self._options.seed)
+            notes = run.thresholds.loosened
+            write_reports(self._options.report, dict(self._ordered()), seed=self._options.seed, notes=notes)
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         if isinstance(terminal, pytest.TerminalReporter):
             for editor, results in self._ordered():
-                terminal.write_line(verdict(editor, results, run.thresholds.properties))
+                terminal.write_line(
+                    verdict(
+                        editor,
+                        results,
+                        run.thresholds.properties,
+                        quick=self._options.quick,
+                        notes=run.thresholds.loosened,
+                    )
+                )
             if self._strays and self._options.editors:
                 terminal.write_line(f"failed beside the properties: {', '.join(sorted(set(self._strays)))}", red=True)
         return result
+
+    def _settle(self) -> None:
+        """Add a row for each test whose process died."""
+        for crash, node in self._crashes.take():
+            if node is None:
+                self._strays.append(crash.nodeid)
+            else:
+                row = _bare(node, "failed", crash.reason, crash.seconds)
+                self._results.setdefault(node["editor"], []).append(row)
 
     def _ordered(self) -> Iterator[tuple[str, list[Result]]]:
         for editor in sorted(self._results):
@@ -81,7 +104,7 @@ def results_of(report: pytest.TestReport, node: Mapping[str, Any]) -> list[Resul
     if report.skipped and not hasattr(report, "wasxfail"):
         return [*results, _bare(node, "skipped", _skip_reason(report), report.duration)]
     if report.failed and not any(result.status == "failed" for result in results if node["judged"]):
-        return [*results, _bare(node, "failed", _crash_reason(report), report.duration)]
+        return [*results, _bare(node, "failed", _crash_reason(report, node["ended"]), report.duration)]
     return results
 
 
@@ -107,7 +130,9 @@ def _skip_reason(report: pytest.TestReport) -> str:
     return text.removeprefix("Skipped: ")
 
 
-def _crash_reason(report: pytest.TestReport) -> str:
+def _crash_reason(report: pytest.TestReport, ended: str) -> str:
+    """What was raised and where, or in its place why the test `ended`."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
-    return f"{report.when}: {text.strip().splitlines()[0] if text.strip() else 'no message'}"
+    where = f" ({Path(crash.path).name}:{crash.lineno})" if crash is not None else ""
+    return (ended or f"{report.when}: {text.strip().splitlines()[0] if text.strip() else 'no message'}") + where

@@ -57,19 +57,30 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part)
 
 
-def verdict(editor: str, results: Sequence[Result], properties: Iterable[str]) -> str:
+def verdict(
+    editor: str,
+    results: Sequence[Result],
+    properties: Iterable[str],
+    *,
+    quick: bool = False,
+    notes: Sequence[str] = (),
+) -> str:
     """One line: accepted, accepted with known failures, or rejected and by what.
 
     Args:
         editor: name of the editor.
         results: all its rows.
         properties: ids of all properties; where rows for some are missing, the line says so.
+        quick: whether the run left the long properties out.
+        notes: what stands behind the verdict in brackets.
     """
     failed = _ids(results, "failed")
     known = _ids(results, "xfailed")
     everything = frozenset(properties)
     seen = {result.property for result in results} & everything
-    partial = f" (only {len(seen)} of {len(everything)} properties ran)" if seen != everything else ""
+    ran = f"{'quick: ' if quick else ''}only {len(seen)} of {len(everything)} properties ran"
+    remarks = [*([ran] if quick or seen != everything else []), *notes]
+    partial = f" ({'; '.join(remarks)})" if remarks else ""
     if failed:
         return f"{editor}: rejected by: {', '.join(failed)}{partial}"
     if not any(result.status in ("passed", "xfailed") for result in results):

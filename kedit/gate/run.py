@@ -24,12 +24,13 @@ __all__ = ["GateRun", "suite_folder"]
 class GateRun:
     """Everything that is decided before collection; wrong input ends here in a usage error."""
 
-    def __init__(self, options: GateOptions, folder: Path) -> None:
+    def __init__(self, options: GateOptions, folder: Path, given: Mapping[str, Editor] | None = None) -> None:
         """Load and check editors, models, thresholds and expectations.
 
         Args:
             options: the command line.
             folder: where pytest was started; modules of `--editor` are looked for there too.
+            given: editors that are there already, by the name that `options` calls them.
 
         Raises:
             pytest.UsageError: any of them is wrong.
@@ -38,20 +39,25 @@ class GateRun:
         self.used: list[Expectation] = []
         if any(":" in name for name in options.editors) and str(folder) not in sys.path:
             sys.path.append(str(folder))
-        names = options.editors or editor_names()
-        self.editors: Mapping[str, Editor] = {name: _load(name, options.config_of(name)) for name in names}
+        ready = given or {}
+        self.editors: Mapping[str, Editor] = {
+            name: ready[name] if name in ready else _load(name, options.config_of(name))
+            for name in options.editors or editor_names()
+        }
         self.cases: tuple[Case, ...] = cases(options, editor_names())
         self.folder = suite_folder()
         self.thresholds = Thresholds.read(self.folder / "thresholds.toml")
         if options.thresholds is not None:
-            self.thresholds = self.thresholds.tightened(options.thresholds)
+            self.thresholds = self.thresholds.with_own(options.thresholds, allow_looser=options.allow_looser)
         self.expectations = self._read_expectations()
 
     def _read_expectations(self) -> Mapping[str, tuple[Expectation, ...]]:
         """Known failures by editor: the file given, else the one shipped for a built-in editor, else none."""
-        if self.options.expect is not None:
-            given = read_expectations(self.options.expect, "--expect", self.thresholds)
-            return dict.fromkeys(self.editors, given)
+        path, option = self.options.expect, "--expect"
+        if path is None and self.options.write_expectations is not None and self.options.write_expectations.exists():
+            path, option = self.options.write_expectations, "--write-expectations"
+        if path is not None:
+            return dict.fromkeys(self.editors, read_expectations(path, option, self.thresholds))
         shipped = {name: self.folder / "expectations" / f"{name}.toml" for name in editor_names()}
         return {
             name: read_expectations(shipped[name], "expectations", self.thresholds)
@@ -99,7 +105,9 @@ def suite_folder() -> Path:
 def _load(name: str, config: Mapping[str, Any] | None) -> Editor:
     try:
         return load_editor(name, config)
-    except Exception as error:  # a third party's module may raise anything while it is imported
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a third party's module may raise anything while it is imported
         reason = " ".join(str(error).split())
         prefix = "" if name in reason else f"{type(error).__name__}: "
         raise pytest.UsageError(f"--editor {name}: {prefix}{reason}") from error

@@ -34,19 +34,34 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
     Raises:
         pytest.UsageError: a property test without gate or id, or without a threshold of its own.
     """
-    left_out = []
+    left_out: list[pytest.Item] = []
     if options.editors:
         wanted = (PROPERTY, TABLE) if options.tables else (PROPERTY,)
-        left_out = [item for item in items if not any(item.get_closest_marker(name) for name in wanted)]
-        dropped = set(left_out)
-        items[:] = [item for item in items if item not in dropped]
+        left_out = _leave_out(items, lambda item: not any(item.get_closest_marker(name) for name in wanted))
     for item in items:
         marker = item.get_closest_marker(PROPERTY)
         if marker is not None:
             _mark(item, marker, run())
+            if options.timeout:
+                item.add_marker(pytest.mark.timeout(options.timeout, func_only=False), append=False)
+    if options.quick:
+        left_out += _leave_out(items, _is_long)
     places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
     items.sort(key=lambda item: _place(item, places))
     return left_out
+
+
+def _leave_out(items: list[pytest.Item], unwanted: Callable[[pytest.Item], bool]) -> list[pytest.Item]:
+    left_out = [item for item in items if unwanted(item)]
+    dropped = set(left_out)
+    items[:] = [item for item in items if item not in dropped]
+    return left_out
+
+
+def _is_long(item: pytest.Item) -> bool:
+    """Whether a quick run leaves the test out: it is long, and not the one case that stands for the others."""
+    marker = item.get_closest_marker(PROPERTY)
+    return marker is not None and marker.kwargs.get("long", False) and marker.kwargs.get("quick") != parameters_of(item)
 
 
 def _place(item: pytest.Item, places: Mapping[Case, int]) -> tuple[int, bool]:

@@ -5,12 +5,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
+from syrupy.data import SnapshotCollections
 from syrupy.extensions.json import JSONSnapshotExtension
+from syrupy.location import PyTestLocation
 
-__all__ = ["MetricTable", "table"]
+from kedit.editors.registry import BUILT_IN
+from kedit.gate.cases import Case
+
+__all__ = ["OWN_FOLDER", "MetricTable", "NamedEditorTable", "OwnTable", "table", "table_of"]
+
+# Where the tables of an editor that is not built in are, under the folder in which pytest is started.
+OWN_FOLDER = "editing-snapshots"
 
 Cells = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -49,6 +59,45 @@ class MetricTable(JSONSnapshotExtension):
         """One line for each cell that differs, and nothing about the others."""
         stored = json.loads(snapshot_data) if snapshot_data else {}
         yield from _differences(json.loads(serialized_data), stored)
+
+
+class NamedEditorTable(MetricTable):
+    """The table of an editor that was named: nothing is looked for, missed or deleted but the table itself."""
+
+    def discover_snapshots(
+        self, *, test_location: PyTestLocation, ignore_extensions: list[str] | None = None
+    ) -> SnapshotCollections:
+        """None: what is stored beside it belongs to other editors."""
+        return SnapshotCollections()
+
+
+class OwnTable(NamedEditorTable):
+    """The table of an editor in its user's folder, a file for each editor and model."""
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        """`--editing-tables-dir`, or `editing-snapshots`."""
+        config = test_location.item.config
+        return str(config.invocation_params.dir / (config.getoption("gate_tables_folder") or OWN_FOLDER))
+
+    @classmethod
+    def get_file_basename(cls, *, test_location: PyTestLocation, index: int | str) -> str:  # noqa: ARG003
+        """`mylab.editors-MyEditor@tiny-gpt2`."""
+        case = test_location.item.callspec.params["gate_case"]  # type: ignore[attr-defined]  # a pytest.Function
+        return re.sub(r"[^\w.@-]+", "-", str(case))
+
+    @classmethod
+    def matches_test_location(cls, *, test_location: PyTestLocation, snapshot_location: str) -> bool:
+        """Whether the table of this test is at this place."""
+        return cls.get_location(test_location=test_location, index=0) == snapshot_location
+
+
+def table_of(case: Case, config: pytest.Config) -> type[MetricTable]:
+    """Which table a case is compared with: the shipped one for a built-in editor, unless a folder is named."""
+    if not config.getoption("gate_editors"):
+        return MetricTable
+    own = case.editor not in BUILT_IN or config.getoption("gate_tables_folder")
+    return OwnTable if own else NamedEditorTable
 
 
 def _differences(found: Cells, stored: Cells) -> Iterator[str]:

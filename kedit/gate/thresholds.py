@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thresholds: read from the suite's file, and tightened, never loosened, by the user's."""
+"""Thresholds: read from the suite's file; the user's own tighten them, and loosen them only by permission."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ class Threshold:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        named = [f"{name}={value}" for name, value in self.parameters.items()]
+        where = ", ".join([*named, *self.models])
+        return f"{self.property} {self.metric} {self.value:g}" + (f" [{where}]" if where else "")
+
     def met_by(self, measured: float) -> bool:
         """Whether `measured` is on the right side; a number that is not one never is."""
         return measured >= self.value if self.direction == "min" else measured <= self.value
@@ -79,11 +84,21 @@ class Threshold:
 
 
 class Thresholds:
-    """All bounds; the most specific entry decides, a later one among equals."""
+    """All bounds. The user's own decide over the suite's; among each, the most specific does, and a later of equals.
 
-    def __init__(self, entries: Iterable[Threshold]) -> None:
+    Attributes:
+        entries: the suite's.
+        own: the user's.
+        loosened: one sentence for each of the user's that lets through what one of the suite's does not.
+    """
+
+    def __init__(
+        self, entries: Iterable[Threshold], own: Iterable[Threshold] = (), loosened: Iterable[str] = ()
+    ) -> None:
         """Keep the entries in their order."""
         self.entries = tuple(entries)
+        self.own = tuple(own)
+        self.loosened = tuple(loosened)
 
     @classmethod
     def read(cls, path: Path) -> Thresholds:
@@ -106,27 +121,45 @@ class Thresholds:
         Raises:
             LookupError: the file has none.
         """
-        found = [entry for entry in self.entries if entry.applies_to(property_id, metric, model, parameters)]
-        if not found:
+        for entries in (self.own, self.entries):
+            found = [entry for entry in entries if entry.applies_to(property_id, metric, model, parameters)]
+            if found:
+                break
+        else:
             raise LookupError(
                 f"thresholds.toml has no entry for property {property_id!r}, metric {metric!r}, parameters "
                 f"{dict(parameters)!r}; add one with unit, source, basis and margin"
             )
         return max(enumerate(found), key=lambda pair: (_specificity(pair[1]), pair[0]))[1]
 
-    def tightened(self, path: Path) -> Thresholds:
+    def with_own(self, path: Path, *, allow_looser: bool = False) -> Thresholds:
         """These bounds with the user's on top.
 
+        Args:
+            path: the user's file.
+            allow_looser: take bounds that are looser than the suite's, and say which in `loosened`.
+
         Raises:
-            pytest.UsageError: an unknown property or metric, or a bound that is looser than one of the suite's.
+            pytest.UsageError: an unknown property or metric, or a bound that is looser without permission.
         """
         rows = read_toml(path, "--thresholds").get("threshold")
         if not isinstance(rows, list) or not rows:
             raise pytest.UsageError(f"--thresholds {path}: has no [[threshold]] entry")
-        return Thresholds([*self.entries, *(self._own(path, number, row) for number, row in enumerate(rows, 1))])
+        own, loosened = [], []
+        for number, row in enumerate(rows, 1):
+            where = f"--thresholds {path}: threshold {number}"
+            entry = self._own(where, row)
+            looser = [other for other in self.entries if entry.overlaps(other) and entry.is_looser_than(other)]
+            if looser and not allow_looser:
+                raise pytest.UsageError(
+                    f"{where}: {entry} is looser than the suite's {looser[0].value:g} ({looser[0].direction}); "
+                    "a threshold may only be tightened, unless --allow-looser is given"
+                )
+            own.append(entry)
+            loosened += [f"threshold loosened: {entry}, the suite's is {other.value:g}" for other in looser]
+        return Thresholds(self.entries, own, dict.fromkeys(loosened))
 
-    def _own(self, path: Path, number: int, row: Mapping[str, Any]) -> Threshold:
-        where = f"--thresholds {path}: threshold {number}"
+    def _own(self, where: str, row: Mapping[str, Any]) -> Threshold:
         for name in _OWN_REQUIRED:
             if name not in row:
                 raise pytest.UsageError(f"{where}: field {name!r} is missing")
@@ -137,15 +170,8 @@ class Thresholds:
                 f"known metrics: {', '.join(sorted(self.metrics_of(row['property']))) or 'none, check the id'}"
             )
         entry = _entry(row, where, like[0])
-        rivals = [other for other in like if entry.overlaps(other)]
-        if not rivals:
+        if not any(entry.overlaps(other) for other in like):
             raise pytest.UsageError(f"{where}: no test of {entry.property} has parameters {dict(entry.parameters)!r}")
-        for rival in rivals:
-            if entry.is_looser_than(rival):
-                raise pytest.UsageError(
-                    f"{where}: {entry.property} {entry.metric} {entry.value:g} is looser than the suite's "
-                    f"{rival.value:g} ({rival.direction}); a threshold may only be tightened"
-                )
         return entry
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kedit.facts import Prompt
-from kedit.files import write_atomically
+from kedit.files import one_at_a_time, write_atomically
 from kedit.models.activations import BATCH_TOKENS, Site, chunks, ending_after, hooked, run
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row, Text, collate, encode, tokenizer_fingerprint
@@ -162,29 +162,37 @@ def second_moments(
 ) -> dict[int, SecondMoment]:
     """The second moments of `model.corpus`, from the cache folder where it has them, else measured and stored there.
 
+    Of several processes that need the same ones, one measures and the others wait for it and read.
+
     Raises:
         StatisticsError: as `measure`, or a cached file is damaged.
     """
     ordered = model.check_layers(layers)
+    if cache is None:
+        return measure(model, model.corpus, ordered)
     corpus = corpus_fingerprint(model.corpus, model.tokenizer)
-    found: dict[int, SecondMoment] = {}
-    if cache is not None:
-        for layer in ordered:
-            path = _file(cache, model.origin, corpus, layer)
-            if path.is_file():
-                found[layer] = load(path, model=model, layer=layer, corpus=corpus)
-    missing = [layer for layer in ordered if layer not in found]
-    if missing:
-        found.update(measure(model, model.corpus, missing))
-        if cache is not None:
+    files = {layer: cache / f"second-moment-{_key(model.origin, corpus, str(layer))}.safetensors" for layer in ordered}
+
+    def stored() -> dict[int, SecondMoment]:
+        here = [layer for layer in ordered if files[layer].is_file()]
+        return {layer: load(files[layer], model=model, layer=layer, corpus=corpus) for layer in here}
+
+    found = stored()
+    if len(found) == len(ordered):
+        return found
+    # One pass over the corpus gives all layers, so processes that need some of them wait for each other.
+    with one_at_a_time(cache / f"second-moments-{_key(model.origin, corpus)}.lock"):
+        found = stored()
+        missing = [layer for layer in ordered if layer not in found]
+        measured = measure(model, model.corpus, missing) if missing else {}
+        with suppress(OSError, SafetensorError):  # a folder that cannot be written, or is full, costs time only
             for layer in missing:
-                save(_file(cache, model.origin, corpus, layer), found[layer])
-    return found
+                save(files[layer], measured[layer])
+    return found | measured
 
 
-def _file(cache: Path, origin: str, corpus: str, layer: int) -> Path:
-    key = hashlib.sha256(f"{FORMAT} {origin} {corpus} {layer}".encode()).hexdigest()[:32]
-    return cache / f"second-moment-{key}.safetensors"
+def _key(*parts: str) -> str:
+    return hashlib.sha256(" ".join([FORMAT, *parts]).encode()).hexdigest()[:32]
 
 
 def save(path: Path, moment: SecondMoment) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from kedit.gate.bench import Bench
 from kedit.gate.cases import Case
@@ -19,3 +20,24 @@ def test_the_world_is_the_one_the_model_was_trained_on(tmp_path, card):
     world = Bench(SimpleNamespace()).world(Case("memit", tmp_path.name, str(tmp_path)))
     assert world.entries == World.generate(0 if card is None else 3).entries
     assert World.generate(0).entries != World.generate(3).entries
+
+
+THREADS = """
+import pytest
+import torch
+
+@pytest.mark.editing_property("efficacy.single")
+def test_threads(gate):
+    gate.judge("ES", torch.get_num_threads())
+"""
+
+
+def test_threads_are_one_or_as_many_as_asked_for(run, pytester):
+    pytester.makepyfile(THREADS)
+    before = torch.get_num_threads()
+    try:
+        for asked, told in (([], "1"), (["--editing-threads", "2"], "2")):
+            result = run("--editor", "memit", "--model", "tiny-gpt2", *asked)
+            result.stdout.fnmatch_lines([f"*efficacy.single*ES*{told} >= 0.85*passed"])
+    finally:
+        torch.set_num_threads(before)

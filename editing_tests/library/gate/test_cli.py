@@ -13,6 +13,10 @@ import pytest
 from kedit import cli
 from kedit.commands.gate import gate_command
 from kedit.editors import editor_names
+from kedit.gate.run import suite_folder
+from kedit.gate.thresholds import Thresholds
+
+TOTAL = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 NOISE = """
 import torch
@@ -47,7 +51,7 @@ def gate(tmp_path, monkeypatch, capfd):
 def test_an_accepted_editor(gate, tmp_path):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "-n", "0", "-k", "test_deterministic or test_exact_undo")
     assert status == 0
-    assert lines[-1] == "mine:Noise: accepted (only 2 of 20 properties ran)"
+    assert lines[-1] == f"mine:Noise: accepted (only 2 of {TOTAL} properties ran)"
     assert any("contract.exact-undo" in line and "passed" in line for line in lines)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["mine.py"]
 
@@ -55,13 +59,20 @@ def test_an_accepted_editor(gate, tmp_path):
 def test_a_rejected_editor(gate):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "0", "-k", "test_bad_batch")
     assert status == 1
-    assert lines[-1] == "mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of 20 properties ran)"
+    assert lines[-1] == f"mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of {TOTAL} properties ran)"
 
 
 def test_two_processes_unless_told_otherwise():
     call = gate_command("memit", "2", ["--model", "tiny-gpt2"])
     assert call[1:5] == ["-m", "pytest", "--pyargs", "editing_tests"]
     assert call[call.index("--editor") + 1 :] == ["memit", "-n", "2", "--dist", "worksteal", "--model", "tiny-gpt2"]
+
+
+def test_quick_is_an_option_of_the_gate_and_the_rest_is_pytests(monkeypatch):
+    seen = []
+    monkeypatch.setattr("kedit.commands.gate.gate", lambda *args: seen.append(args) or 0)
+    assert cli.main(["gate", "memit", "--quick", "-q", "-k", "diff", "--qui", "--job", "3"]) == 0
+    assert seen == [("memit", "2", ["--editing-quick", "-q", "-k", "diff", "--qui", "--job", "3"])]
 
 
 def test_the_module_is_the_command():

@@ -27,10 +27,19 @@ def refused(result: pytest.RunResult) -> str:
         (["--editor-config", "none.toml", "--editor", "memit"], ["--editor-config none.toml", "cannot be read"]),
         (["--expect", "none.toml"], ["--expect none.toml", "cannot be read"]),
         (["--thresholds", "none.toml"], ["--thresholds none.toml", "cannot be read"]),
+        (["--allow-looser"], ["--allow-looser needs --thresholds"]),
+        (["--write-expectations", "new.toml"], ["--write-expectations needs --editor"]),
+        (["--editor", "memit", "--write-expectations", "."], ["--write-expectations .: is a folder; name a file"]),
+        (["--editing-tables-dir", "tables"], ["--editing-tables-dir needs --editor"]),
+        (["--editor", "memit", "--editing-tables-dir", "file"], ["--editing-tables-dir file: is a file"]),
+        (["--editing-report", "file"], ["--editing-report file: is a file; name a folder"]),
+        (["--editor", "memit", "--expect", "empty.toml", "--write-expectations", "file"], ["file: is there already"]),
     ],
     ids=lambda value: "-".join(value).replace("--", "")[:30] if isinstance(value, list) else None,
 )
-def test_wrong_string(run, args, words):
+def test_wrong_string(run, pytester, args, words):
+    for name in ("file", "empty.toml"):
+        (pytester.path / name).touch()
     line = refused(run(*args))
     assert all(word in line for word in words), line
 
@@ -73,6 +82,11 @@ def test_wrong_file(run, toml, option, text, words):
     line = refused(run("--editor", "memit", option, toml(text)))
     assert "given.toml" in line or option == "--editor-config"
     assert all(word in line for word in words), line
+
+
+def test_what_is_wrong_is_told_once_under_xdist(run):
+    line = refused(run("--editor", "memti", "--allow-looser", "-n", "2", apart=True))
+    assert "--allow-looser needs --thresholds" in line
 
 
 def test_settings_need_an_editor(run, toml):

@@ -67,6 +67,76 @@ def test_tables_of_other_editors_are_no_failure(store, pytester):
     assert result.ret == 0
 
 
+OWN = """
+import pytest
+from kedit.gate import table_of
+from kedit.gate.snapshots import table
+
+@pytest.mark.editing_table
+def test_table(snapshot, gate_case, pytestconfig):
+    rows = {{"1 fact": {{"ES": {es}}}}}
+    assert table(rows, {{"ES": 0.05}}) == snapshot.use_extension(table_of(gate_case, pytestconfig))
+"""
+EDITORS = """
+from kedit.editors import Tags
+
+class A:
+    name, tags = "a", Tags()
+    def edit(self, model, facts, state=None): ...
+
+class B(A):
+    name = "b"
+"""
+
+
+@pytest.fixture
+def own(run, pytester):
+    pytester.makepyfile(mylab=EDITORS)
+
+    def start(es: float, *args: str, editor: str = "mylab:A") -> pytest.RunResult:
+        pytester.makepyfile(test_tables=OWN.format(es=es))
+        more = () if "--editing-tables-dir" in args else ("--editing-tables",)
+        return run("--editor", editor, "--model", "tiny-gpt2", *more, *args, apart="-n" in args)
+
+    return start
+
+
+def values(folder):
+    return {path.name: json.loads(path.read_text())["1 fact"]["ES"]["value"] for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_tables_of_an_editor_of_ones_own_are_in_ones_own_folder(own, pytester, workers):
+    folder = pytester.path / "editing-snapshots"
+    assert own(0.80).ret == 1  # nothing stored yet
+    assert not folder.exists()
+    assert own(0.80, "--snapshot-update", *workers).ret == 0
+    assert own(0.60, "--snapshot-update", *workers, editor="mylab:B").ret == 0
+    both = {"mylab-A@tiny-gpt2.json": 0.8, "mylab-B@tiny-gpt2.json": 0.6}
+    assert values(folder) == both
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert own(0.84, "--snapshot-update", *workers).ret == 0  # within the tolerance of the stored one
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    result = own(0.70, *workers)
+    assert result.ret == 1
+    assert [
+        line.split("E ")[-1].strip() for line in result.outlines if line.startswith("E ") and "1 fact, " in line
+    ] == ["1 fact, ES: 0.7, stored 0.8 ± 0.05"]
+    assert values(folder) == both
+    assert not (pytester.path / "__snapshots__").exists()
+
+
+def test_tables_in_a_folder_that_is_named(own, pytester):
+    assert own(0.80, "--snapshot-update", "--editing-tables-dir", "ours/tables", editor="memit").ret == 0
+    assert values(pytester.path / "ours" / "tables") == {"memit@tiny-gpt2.json": 0.8}
+
+
+def test_an_update_for_one_built_in_editor_deletes_no_other_table(own, pytester):
+    for editor in ("memit", "rome"):
+        assert own(0.80, "--snapshot-update", editor=editor).ret == 0
+    assert len(list(pytester.path.glob("__snapshots__/test_tables/*.json"))) == 2
+
+
 def test_tables_do_not_run_with_an_editor_unless_asked_for(store):
     store(0.80, "--editor", "memit", "--model", "tiny-gpt2").assert_outcomes(deselected=1)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from kedit.gate.run import suite_folder
-from kedit.gate.thresholds import Thresholds
+from kedit.gate.thresholds import Threshold, Thresholds
 
 SIDES = 'basis = "sides"\ngood = ["memit-merge"]\nbad = ["memit"]'
 
@@ -52,8 +52,33 @@ def test_wrong_sides_are_refused(entry_with, fields, words):
     assert words in str(caught.value)
 
 
+LOOSE = '[[threshold]]\nproperty = "efficacy.single"\nmetric = "ES"\nvalue = 0.1\n'
+
+
+def test_a_looser_threshold_needs_permission_and_is_told(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(LOOSE)
+    suite = Thresholds.read(suite_folder() / "thresholds.toml")
+    with pytest.raises(pytest.UsageError, match="unless --allow-looser is given"):
+        suite.with_own(path)
+    loose = suite.with_own(path, allow_looser=True)
+    assert loose.find("efficacy.single", "ES", "m", {}).value == 0.1
+    (told,) = loose.loosened
+    assert told.startswith("threshold loosened: efficacy.single ES 0.1, the suite's is 0.")
+    assert suite.loosened == ()
+
+
+def test_a_users_threshold_decides_over_a_more_specific_one_of_the_suite(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text('[[threshold]]\nproperty = "p.q"\nmetric = "ES"\nvalue = 0.9\n')
+    fields = {"direction": "min", "unit": "share", "source": "s", "basis": "rounding", "margin": 0.1}
+    general = Threshold(property="p.q", metric="ES", value=0.5, **fields)
+    eight = Threshold(property="p.q", metric="ES", value=0.7, parameters={"facts": 8}, **fields)
+    assert Thresholds([general, eight]).with_own(path).find("p.q", "ES", "m", {"facts": 8}).value == 0.9
+
+
 def test_a_users_file_need_not_name_sides(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text('[[threshold]]\nproperty = "efficacy.single"\nmetric = "ES"\nvalue = 1.0\n')
     suite = Thresholds.read(suite_folder() / "thresholds.toml")
-    assert suite.tightened(path).find("efficacy.single", "ES", "m", {}).value == 1.0
+    assert suite.with_own(path).find("efficacy.single", "ES", "m", {}).value == 1.0

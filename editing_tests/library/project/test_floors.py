@@ -82,7 +82,7 @@ def test_what_is_imported_is_declared() -> None:
     needed = {distributions[module][0].lower() for module in used}
     assert needed <= declared | optional, f"not declared: {sorted(needed - declared - optional)}"
     # Plugins that pytest loads, and what transformers needs to read a folder, are not imported by name.
-    assert declared - needed <= {"pytest-xdist", "syrupy", "numpy", "tokenizers", "safetensors"}
+    assert declared - needed <= {"pytest-timeout", "pytest-xdist", "syrupy", "numpy", "tokenizers", "safetensors"}
 
 
 def test_the_page_on_the_house_names_every_room() -> None:

@@ -75,11 +75,11 @@ def test_the_cache_gives_the_same_bits_and_is_keyed_by_model_corpus_and_layer(tm
     first = second_moments(model, [0, 1], cache=tmp_path)
     again = second_moments(model, [0, 1], cache=tmp_path)
     assert all(torch.equal(first[layer].matrix, again[layer].matrix) for layer in (0, 1))
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
     second_moments(with_corpus("gpt2", TEXTS[:-1]), [0], cache=tmp_path)
     second_moments(with_corpus("gpt2", TEXTS, seed=1), [0], cache=tmp_path)
     second_moments(model, [2], cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.glob("*.safetensors"))) == 5
 
 
 def test_another_tokenizer_has_statistics_of_its_own(tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_another_tokenizer_has_statistics_of_its_own(tmp_path: Path) -> None:
     words(["a", "longer one"], padding="max_length", max_length=8, truncation=True)
     first = second_moments(model, [0], cache=tmp_path)[0]
     assert second_moments(other, [0], cache=tmp_path)[0].corpus == first.corpus
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
     words.backend_tokenizer.normalizer = Lowercase()
     assert second_moments(other, [0], cache=tmp_path)[0].corpus != first.corpus
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_file_that_holds_no_second_moment_is_refused(
     """Pitfalls 62 and 63, when the file is read."""
     model = with_corpus("gpt2", TEXTS)
     second_moments(model, [0], cache=tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.safetensors")
     rewritten(file, damage, {})
     with pytest.raises(StatisticsError, match=message):
         second_moments(model, [0], cache=tmp_path)
@@ -123,7 +123,7 @@ def test_a_file_that_holds_no_second_moment_is_refused(
 def test_a_file_that_does_not_count_its_tokens_is_refused(tokens: str, tmp_path: Path) -> None:
     model = with_corpus("gpt2", TEXTS)
     second_moments(model, [0], cache=tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.safetensors")
     rewritten(file, lambda matrix: matrix, {"tokens": tokens})
     with pytest.raises(StatisticsError, match="does not say of how many tokens"):
         second_moments(model, [0], cache=tmp_path)
@@ -139,7 +139,7 @@ def test_another_models_file_is_refused_by_name(tmp_path: Path) -> None:
     one, other = with_corpus("gpt2", TEXTS), with_corpus("gpt2", TEXTS, seed=1)
     second_moments(one, [0], cache=tmp_path / "one")
     second_moments(other, [0], cache=tmp_path / "other")
-    (mine,), (theirs,) = (tmp_path / "one").iterdir(), (tmp_path / "other").iterdir()
+    (mine,), (theirs,) = (tmp_path / "one").glob("*.safetensors"), (tmp_path / "other").glob("*.safetensors")
     mine.write_bytes(theirs.read_bytes())
     with pytest.raises(StatisticsError, match=r"measured on another model .* are refused"):
         second_moments(one, [0], cache=tmp_path / "one")
@@ -148,7 +148,7 @@ def test_another_models_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     model = with_corpus("gpt2", TEXTS)
     second_moments(model, [0], cache=tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(StatisticsError, match=f"{file.name} is damaged .* delete it"):
         second_moments(model, [0], cache=tmp_path)
