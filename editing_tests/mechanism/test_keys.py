@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
+from torch import Tensor
 
+from kedit.facts import Fact
 from kedit.gate import Gate
 from kedit.metrics import average_key_distance, average_pairwise_cosine
 
@@ -28,8 +32,9 @@ def test_own_key(gate: Gate) -> None:
     facts = [behind("In 1999, ", one), behind("In 1999, ", other), one, behind(f"{one.subject} ", one)]
     keys = [first_key(gate, fact) for fact in facts]
     for first, second, what in ((0, 1, "two subjects"), (2, 3, "two mentions")):
-        cosine = average_pairwise_cosine(torch.stack([keys[first], keys[second]], dim=1))
-        gate.judge("cosine", cosine, note=f"{what}: {facts[first].prompt.text!r}, {facts[second].prompt.text!r}")
+        pair = torch.stack([keys[first], keys[second]], dim=1)
+        distance = average_key_distance(pair) / float(pair.double().norm(dim=0).mean())
+        gate.judge("distance", distance, note=f"{what}: {facts[first].prompt.text!r}, {facts[second].prompt.text!r}")
 
 
 def first_key(gate: Gate, fact: Fact) -> Tensor:
@@ -49,11 +54,10 @@ def behind(words: str, fact: Fact) -> Fact:
 def test_merged_value(gate: Gate) -> None:
     """All facts of a group share one value, bit for bit, and other groups have others; a subject behind other words has
     another key, and is another group (MEMIT-Merge, section 4.2: groups of equal keys)."""
-    first, second = gate.facts.same_subject(4, gate.seed), gate.facts.same_subject(3, gate.seed + 1)
+    (elsewhere, *first), second = gate.facts.same_subject(5, gate.seed), gate.facts.same_subject(3, gate.seed + 1)
     alone = [fact for fact in gate.facts.distinct(3, gate.seed) if fact.subject not in {first[0].subject}][:1]
     facts = [first[0], second[0], *first[1:], *alone, *second[1:]]
-    apart = [behind("In 1999, ", fact) for fact in gate.facts.same_subject(5, gate.seed + 2)[:1]]
-    update, _ = gate.editor.edit(gate.model, facts)
+    update, _ = gate.editor.edit(gate.model, [*facts, behind("In 1999, ", elsewhere)])
     values, groups = update.evidence.values, update.evidence.groups
     by_subject: dict[str, list[int]] = {}
     for column, fact in enumerate(facts):
@@ -69,3 +73,5 @@ def test_merged_value(gate: Gate) -> None:
     gate.judge("split_groups", split, note="facts of one subject in several groups")
     gate.judge("unequal_values", unequal, note="facts whose value is not their group's, bit for bit")
     gate.judge("shared_values", shared, note="different subjects with one value")
+    joined = groups[-1] in groups[:-1]
+    gate.judge("joined_groups", float(joined), note="a subject behind other words is in the group of another key")

@@ -32,15 +32,15 @@ HEAD = """\
 # Properties
 
 What the gate asks of an editor, what each property was seen to catch, and how far measured numbers are from their
-thresholds. Made by `python -m editing_tests.mutants.page` from the tests themselves; `pytest --editing-properties` prints
-the first table in a terminal. Ids are stable: one that is published stays, or the changelog says why it went.
+thresholds. Made by `python -m editing_tests.mutants.page` from the tests themselves; `pytest --editing-properties`
+prints the first table in a terminal. Ids are stable: one that is published stays, or the changelog says why it went.
 """
 PROPERTIES = """\
 ## What is asked
 
 "Mutants" are editors broken on purpose that the property must catch and does (below); "published methods" are built-in
-editors that are known to fail it on some tiny model (`editing_tests/expectations`). A property that catches neither does
-not get into this table: a test fails.
+editors that are known to fail it on some tiny model (`editing_tests/expectations`). A property that catches neither
+does not get into this table: a test fails.
 
 | property | what holds, and its source | tags | thresholds | mutants | published methods |
 |---|---|---|---|---|---|
@@ -48,9 +48,8 @@ not get into this table: a test fails.
 MATRIX = """\
 ## Mutants
 
-Each is a built-in editor with one thing broken. Bold properties must catch it; the others catch it too. The matrix was
-measured with all short properties, and with the long ones that are named, by
-`python -m editing_tests.mutants.matrix --full --out editing_tests/mutants/matrix.json`; the tests run the bold ones again.
+Each is a built-in editor with one thing broken. Bold properties must catch it, and the tests see that they do; the
+others were seen to catch it too, where `matrix.json` was made with `--full`.
 
 | mutant | made of | what is wrong | model | caught by |
 |---|---|---|---|---|
@@ -132,8 +131,8 @@ def _spread(data: Mapping[str, Any]) -> str:
     head = f"""\
 ## Spread
 
-`{data["editor"]}` in {len(data["runs"])} runs of the whole gate, each with its own seed, in one or two processes and with
-one or two threads (`python -m kedit.gate.flakiness`): {len(data["rows"])} numbers, of which {changed} changed their
+`{data["editor"]}` in {len(data["runs"])} runs of the whole gate, each with its own seed, in one or two processes and
+with one or two threads (`python -m kedit.gate.flakiness`): {len(data["rows"])} numbers, of which {changed} changed their
 verdict. "Margin" is the distance from the threshold to the nearest number of all runs. Numbers that must be exact and
 were so in every run are left out.
 
