@@ -49,7 +49,8 @@ class KnownFailures:
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Write the file, unless the run was broken off."""
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if not ended or not self._tests:  # no worker told which tests there are
             self._lines = [f"{self._path} is not written: the run did not come to its end"]
             return
         run = self._run()
