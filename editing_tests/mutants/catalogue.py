@@ -81,6 +81,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(positions.ValueAtTheEnd, ("efficacy.single",)),
     Mutant(positions.IndexOfTheBarePrompt, ("longevity.inverse",), (61,)),
     Mutant(positions.IndexWithoutSpecials, ("efficacy.single",), (4,), LLAMA),
+    Mutant(positions.FirstMention, ("mechanism.own-key",), (8,)),
+    Mutant(positions.IndexWithoutWhatStandsBefore, ("mechanism.own-key",), (8,)),
     Mutant(positions.FormattedPrompt, ("contract.any-batch",), (9,)),
     Mutant(positions.PaddedByTheTokenizer, ("contract.padding-side",), (7,)),
     Mutant(positions.UnmaskedPadding, ("contract.batch-independence",), (6, 7)),
@@ -99,6 +101,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(values.ValuesNotMerged, ("mechanism.merged-value",), (36,)),
     Mutant(values.NoGroups, ("mechanism.merged-value",), (36,)),
     Mutant(values.OneGroup, ("mechanism.merged-value", "contract.batch-independence"), (36,)),
+    Mutant(values.GroupsByString, ("mechanism.merged-value",), (36,)),
     Mutant(values.ValuesByPrompt, ("longevity.inverse",), (27,)),
     Mutant(statistics.SumInsteadOfMean, ("efficacy.single",), (70,)),
     Mutant(statistics.OtherLayersMoment, ("efficacy.distinct-batch",), (62,)),
@@ -129,6 +132,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(updates.UndeclaredWeight, ("contract.declared-changes", "contract.exact-undo"), (22,)),
     Mutant(memories.HooksInsteadOfWeights, ("contract.saved-model",), (32,)),
     Mutant(memories.StaleQuery, ("efficacy.generation",), (40,), LLAMA),
+    Mutant(memories.LatestEntryOnly, ("longevity.sequence",), (39,)),
     Mutant(memories.ValueNotTrained, ("longevity.repeat",)),
     Mutant(memories.NormaliserMoves, ("contract.deterministic",), (37,)),
     Mutant(memories.RatesByOrder, ("efficacy.single",), (37,)),
@@ -158,13 +162,6 @@ MUTANTS: tuple[Mutant, ...] = (
 
 # Mistakes that no short property tells from a right editor on the tiny models, and why.
 SURVIVORS: tuple[Mutant, ...] = (
-    Mutant(positions.FirstMention, pitfalls=(8,), survives="no edited prompt mentions its subject twice"),
-    Mutant(
-        positions.IndexWithoutWhatStandsBefore,
-        pitfalls=(8,),
-        survives="only contract.any-batch edits prompts with words before the subject, and it does not ask what takes",
-    ),
-    Mutant(values.GroupsByString, pitfalls=(36,), survives="in every batch a subject has the same words before it"),
     Mutant(values.ClampMissing, pitfalls=(21,), survives="searches stop long before they reach the bound"),
     Mutant(labels.BallMissing, pitfalls=(21,), survives="a few steps hardly leave the ball"),
     Mutant(values.DivergenceRewarded, pitfalls=(17,), survives="searches stop before the divergence is large"),
@@ -174,5 +171,4 @@ SURVIVORS: tuple[Mutant, ...] = (
     Mutant(solving.MomentInFloat16, pitfalls=(63,), survives="damping hides rounding of that size"),
     Mutant(history.KeysNotKept, pitfalls=(33,), survives="only long sequences ask for earlier subjects again"),
     Mutant(history.StaleOutputs, pitfalls=(25,), survives="two edited layers leave little to be refreshed"),
-    Mutant(memories.LatestEntryOnly, pitfalls=(39,), survives="only longevity.sequence asks, which is long"),
 )

@@ -133,8 +133,8 @@ def _spread(data: Mapping[str, Any]) -> str:
 
 `{data["editor"]}` in {len(data["runs"])} runs of the whole gate, each with its own seed, in one or two processes and
 with one or two threads (`python -m kedit.gate.flakiness`): {len(data["rows"])} numbers, of which {changed} changed
-their verdict. "Margin" is the distance from the threshold to the nearest number of all runs. Numbers that must be exact and
-were so in every run are left out.
+their verdict. "Margin" is the distance from the threshold to the nearest number of all runs. Numbers that must be exact
+and were so in every run are left out.
 
 | property | model | number | threshold | min | mean | max | standard deviation | margin | verdicts |
 |---|---|---|---|---|---|---|---|---|---|

@@ -7,7 +7,6 @@ Draw `i` of a run with seed `s` uses the sampler's seed `1000 s + i`.
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from kedit.gate.protocols import (
     key_points,
     mean_scores,
     mean_with_error,
+    standing,
     trace,
 )
 from kedit.metrics import Evaluation, evaluate, model_perplexity
@@ -53,7 +53,6 @@ BATCH_DRAWS = 3
 BATCH_FACTS = 30
 # About as many facts at every size, so that the error of the mean does not grow for small batches.
 SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 8, 4: 4, 8: 3, 12: 3}
-DENSITY_FACTS = 36
 DENSITY_DRAWS = 2
 PAIRED_TRIALS: Mapping[int, int] = {2: 20, 8: 6}
 SEQUENCE_EDITS = 200
@@ -61,7 +60,7 @@ SEQUENCE_CHECKPOINTS = (50, 100, 200)
 RETURNING_SUBJECTS = 40
 ROUNDS = 3
 REPEATS = 20
-INVERSE_EDITS = 8
+INVERSE_EDITS = 4
 HELD_OUT_TEXTS = 100
 
 
@@ -180,8 +179,10 @@ def paired_batches(gate: Gate, facts: int) -> tuple[SmallBatches, SmallBatches]:
 
 
 def density_scores(gate: Gate, per_subject: int) -> Mapping[str, Mean]:
-    """Scores of batches of 36 facts, `per_subject` of each subject."""
-    draws = [gate.facts.density(DENSITY_FACTS, per_subject, draw_seed(gate, draw)) for draw in range(DENSITY_DRAWS)]
+    """Scores of batches of thirty facts, `per_subject` of each subject."""
+    if per_subject == 1:
+        return distinct_batches(gate).scores
+    draws = [gate.facts.density(BATCH_FACTS, per_subject, draw_seed(gate, draw)) for draw in range(DENSITY_DRAWS)]
     return gate.shared(("density", per_subject), lambda: mean_scores(gate.editor, gate.base, draws, full=True))
 
 
@@ -238,7 +239,9 @@ def distinct_sequence(gate: Gate) -> Trace:
 def returning_sequence(gate: Gate) -> Trace:
     """One fact of each of forty subjects, then another one of each, then a third."""
     facts = [fact for turn in gate.facts.rounds(RETURNING_SUBJECTS, ROUNDS, draw_seed(gate, 0)) for fact in turn]
-    return gate.shared("returning subjects", lambda: trace(gate.editor, gate.base, facts, checkpoints=(len(facts),)))
+    return gate.shared(
+        "returning subjects", lambda: trace(gate.editor, gate.base, facts, checkpoints=(len(facts),), neighbors=True)
+    )
 
 
 def repeated_edit(gate: Gate) -> Trace:
@@ -250,31 +253,18 @@ def repeated_edit(gate: Gate) -> Trace:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Inverse:
-    """After an edit and the edit back: mean probability of the true object (geometric mean over its tokens), NS, and NS
-    before the edits."""
-
-    probability: float
-    neighbors: float
-    neighbors_before: float
-
-
-def inverse_edits(gate: Gate) -> Inverse:
-    """Eight facts, each edited into a fresh copy and back to its true object in one session."""
-    there = gate.facts.distinct(INVERSE_EDITS, draw_seed(gate, 0))
+def inverse_edits(gate: Gate) -> Mean:
+    """Probability of the true object (geometric mean over its tokens) at the end, over four facts, each edited into a
+    fresh copy and back to its true object, and both once more, in one session."""
     found = []
-    for fact in there:
+    for fact in gate.facts.distinct(INVERSE_EDITS, draw_seed(gate, 0)):
         back = dataclasses.replace(fact, target=fact.true, true=fact.target)
         model, state = gate.base.copy(), None
-        for one in (fact, back):
+        for one in (fact, back, fact, back):
             update, state = gate.editor.edit(model, [one], state)
             update.apply(model)
-        after = evaluate(model, [back], paraphrases=False, neighborhood=False)
-        probability = math.exp(after.facts[0].efficacy.wanted)
-        found.append((probability, evaluate(model, [fact], paraphrases=False).ns))
-    probability, neighbors = (statistics.fmean(column) for column in zip(*found, strict=True))
-    return Inverse(probability, neighbors, evaluate(gate.base, there, paraphrases=False).ns)
+        found.append(standing(model, back).probability)
+    return mean_with_error(found)
 
 
 def single_update(gate: Gate) -> tuple[Fact, Update]:

@@ -21,13 +21,14 @@ import torch
 
 __all__ = ["Ran", "run_pytest", "undisturbed"]
 
-# No file of the user's, no plugin of the user's, nothing that hooks into the process.
+# No file of the user's, no plugin of the user's, and of what hooks into the process only the time-out.
 _ALONE = (
     f"--config-file={os.devnull}",
     "--disable-plugin-autoload",
     "--import-mode=importlib",
     "--assert=plain",
     "--capture=sys",
+    "-ppytest_timeout",
     *(
         f"-pno:{name}"
         for name in ("cacheprovider", "faulthandler", "logging", "threadexception", "unraisableexception")

@@ -27,6 +27,7 @@ __all__ = [
     "mean_scores",
     "mean_with_error",
     "relative_changes",
+    "standing",
     "trace",
 ]
 
@@ -119,7 +120,7 @@ class Trace:
     Attributes:
         after_each: exact match of every fact right after its own edit.
         after_all: exact match of every fact after the last edit.
-        neighbors: NS over all facts after the last edit.
+        neighbors: NS over all facts after the last edit; None if it was not asked for.
         changes: edits made so far -> name of the weight -> its change relative to the unedited one; a memory counts
             with the numbers it holds, relative to those of the model.
         known: edits made so far -> exact match over the facts of all of them.
@@ -127,12 +128,19 @@ class Trace:
 
     after_each: tuple[bool, ...]
     after_all: tuple[bool, ...]
-    neighbors: float
+    neighbors: float | None
     changes: Mapping[int, Mapping[str, float]]
     known: Mapping[int, float]
 
 
-def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpoints: Sequence[int]) -> Trace:
+def trace(
+    editor: Editor,
+    base: LanguageModel,
+    facts: Sequence[Fact],
+    *,
+    checkpoints: Sequence[int],
+    neighbors: bool = False,
+) -> Trace:
     """Edit `facts` one after the other into one copy of the model.
 
     Args:
@@ -140,6 +148,7 @@ def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpo
         base: the unedited model.
         facts: in the order of editing.
         checkpoints: numbers of edits after which the change of the weights and what is known are measured.
+        neighbors: also measure NS.
     """
     model = base.copy()
     state = None
@@ -151,12 +160,13 @@ def trace(editor: Editor, base: LanguageModel, facts: Sequence[Fact], *, checkpo
         update, state = editor.edit(model, [fact], state)
         update.apply(model)
         touched |= set(update.changes)
-        after_each.append(_standing(model, fact).exact)
+        after_each.append(standing(model, fact).exact)
         if count in checkpoints:
             changes[count] = relative_changes(model, base, touched) | relative_memory(model)
             known[count] = evaluate(model, facts[:count], paraphrases=False, neighborhood=False).em
-    final = evaluate(model, facts, paraphrases=False)
-    return Trace(tuple(after_each), tuple(one.exact for one in final.facts), final.ns, changes, known)
+    final = evaluate(model, facts, paraphrases=False, neighborhood=neighbors)
+    found = final.ns if neighbors else None
+    return Trace(tuple(after_each), tuple(one.exact for one in final.facts), found, changes, known)
 
 
 def relative_changes(model: LanguageModel, base: LanguageModel, names: set[str]) -> dict[str, float]:
@@ -199,7 +209,7 @@ def fate_of_first(
     start = base.copy()
     update, opened = editor.edit(start, [first])
     update.apply(start)
-    alone = _standing(start, first) if 1 in lengths else None
+    alone = standing(start, first) if 1 in lengths else None
     fates: dict[str, dict[int, Standing]] = {}
     for name, facts in tails.items():
         model, state = start.copy(), opened
@@ -208,10 +218,11 @@ def fate_of_first(
             update, state = editor.edit(model, [fact], state)
             update.apply(model)
             if count in lengths:
-                fates[name][count] = _standing(model, first)
+                fates[name][count] = standing(model, first)
     return fates
 
 
-def _standing(model: LanguageModel, fact: Fact) -> Standing:
+def standing(model: LanguageModel, fact: Fact) -> Standing:
+    """How well the model knows the new object of `fact` on its rewrite prompt."""
     found = evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0]
     return Standing(found.exact, math.exp(found.efficacy.wanted))
