@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kedit.gate import Gate, locality
+from kedit.gate import Gate, locality, single_edits
 
 
 @pytest.mark.editing_property("locality.neighbors")
@@ -24,3 +24,12 @@ def test_perplexity(gate: Gate) -> None:
     (D4S, equation 1; Gupta et al. 2024 on perplexity as a sign of collapse)."""
     found = locality(gate)
     gate.judge("perplexity_ratio", found.perplexity / found.perplexity_before, note="edited over unedited")
+
+
+@pytest.mark.editing_property("locality.essence")
+def test_essence(gate: Gate) -> None:
+    """What the model would say of the subject otherwise stays: after a single edit, the next token behind "{subject} is
+    a" is as likely as before, whatever the fact was about (ROME, section 3.1, equation 4: the divergence that its value
+    is held back by)."""
+    found = single_edits(gate).drift
+    gate.judge("divergence", found.value, note=f"over edits: {found}")

@@ -94,6 +94,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(labels.LabelsOneEarly, ("efficacy.single",), (18,)),
     Mutant(labels.PadsInLabels, ("efficacy.distinct-batch",), (19,)),
     Mutant(labels.AllAtThePrompt, ("longevity.inverse",), (18,), LLAMA),
+    Mutant(values.ClampMissing, ("locality.neighbors", "locality.perplexity"), (21,)),
+    Mutant(values.DivergenceRewarded, ("locality.essence",), (17,)),
     Mutant(values.StopsAtOnce, ("efficacy.single",), (42,)),
     Mutant(values.ValueOfAnotherPlace, ("efficacy.single",), (24,)),
     Mutant(values.SortedAndNotBack, ("contract.batch-order", "contract.batch-independence")),
@@ -162,9 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
 
 # Mistakes that no short property tells from a right editor on the tiny models, and why.
 SURVIVORS: tuple[Mutant, ...] = (
-    Mutant(values.ClampMissing, pitfalls=(21,), survives="searches stop long before they reach the bound"),
     Mutant(labels.BallMissing, pitfalls=(21,), survives="a few steps hardly leave the ball"),
-    Mutant(values.DivergenceRewarded, pitfalls=(17,), survives="searches stop before the divergence is large"),
     Mutant(values.BaseForgotten, survives="what is added is many times as large as what it is added to"),
     Mutant(statistics.BlankOfContextsLost, pitfalls=(10,), survives="a few contexts weigh little in a mean key"),
     Mutant(statistics.NotProjected, pitfalls=(65,), survives="few neighbors and texts see the rest of the spectrum"),

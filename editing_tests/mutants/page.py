@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from editing_tests.mutants.catalogue import MUTANTS
+from editing_tests.mutants.catalogue import MUTANTS, SURVIVORS
 from editing_tests.mutants.verdicts import Caught
 from kedit.editors import editor_names
 from kedit.gate.catalogue import PropertyEntry, bound, catalogue
@@ -54,6 +54,12 @@ others were seen to catch it too, where `matrix.json` was made with `--full`.
 | mutant | made of | what is wrong | model | caught by |
 |---|---|---|---|---|
 """
+SURVIVING = """\
+Mistakes that were tried and that no property tells from the right editor on the tiny models, and why:
+
+| | made of | what is wrong | why nothing sees it |
+|---|---|---|---|
+"""
 PITFALLS = """\
 ## Pitfalls
 
@@ -75,6 +81,7 @@ def page(root: Path) -> str:
         HEAD,
         PROPERTIES + "".join(_property(entry, _failing(suite, thresholds)) for entry in catalogue(suite, thresholds)),
         MATRIX + "".join(_mutants(cells)),
+        SURVIVING + "".join(_row(one.name, one.of, one.wrong, one.survives) for one in SURVIVORS),
         PITFALLS + "".join(map(_pitfall, read_pitfalls(suite / "pitfalls.toml"))),
     ]
     if spread.is_file():

@@ -55,15 +55,15 @@ def of_each(right: Any, model: Any, facts: Any, _groups: Any, *args: Any, **kwar
 
 
 class ClampMissing(Patched, Memit):
-    """Nothing bounds the value."""
+    """Nothing bounds the value, in a search that takes all its steps, as published ones do."""
 
-    wrong = ((SEARCH, with_settings(clamp=1e6)),)
+    wrong = ((SEARCH, with_settings(clamp=1e6, stop=0.0)),)
 
 
 class DivergenceRewarded(Patched, Memit):
-    """The KL term has the wrong sign: moving away from the unedited model is rewarded."""
+    """The KL term has the wrong sign: a search that takes all its steps is rewarded for leaving the unedited model."""
 
-    wrong = ((SEARCH, with_settings(kl=-1.0)),)
+    wrong = ((SEARCH, with_settings(kl=-1.0, stop=-1e9)),)
 
 
 class StopsAtOnce(Patched, Memit):

@@ -18,7 +18,7 @@ from kedit.models.scoring import score_targets
 from kedit.models.tokens import Text, encode
 from kedit.updates import Update
 
-__all__ = ["answers", "bits", "converted", "decodes", "independent", "moved", "outcome", "reordered"]
+__all__ = ["answers", "bits", "converted", "decodes", "essence_drift", "independent", "moved", "outcome", "reordered"]
 
 
 def answers(model: LanguageModel, facts: Sequence[Fact]) -> Tensor:
@@ -36,6 +36,17 @@ def answers(model: LanguageModel, facts: Sequence[Fact]) -> Tensor:
         }
     )
     return torch.tensor([one.mean for one in score_targets(model, pairs)], dtype=torch.float64).exp()
+
+
+def essence_drift(base: LanguageModel, model: LanguageModel, fact: Fact) -> float:
+    """How far the next token after "{subject} is a" moved: `KL(P_base || P_model)`, in nats (ROME, equation 4)."""
+    (row,) = encode(model.tokenizer, [Text(Prompt("", fact.subject, " is a"))])
+    ids = torch.tensor([row.ids], device=model.device)
+    with torch.no_grad(), base.frozen(), model.frozen():
+        before, after = (
+            one.module(ids, use_cache=False).logits[0, -1].double().log_softmax(-1) for one in (base, model)
+        )
+    return float((before.exp() * (before - after)).sum())
 
 
 def outcome(editor: Editor, model: LanguageModel, facts: Sequence[Fact], asked: Sequence[Fact]) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kedit.facts import Fact
+from kedit.gate.behaviour import essence_drift
 from kedit.gate.bench import Gate
 from kedit.gate.protocols import (
     Mean,
@@ -95,9 +96,11 @@ def distinct_batches(gate: Gate) -> Batches:
 
 @dataclass(frozen=True, slots=True)
 class Singles:
-    """Single edits, each into a fresh copy: their evaluations, and the mean perplexity of the held-out texts."""
+    """Single edits, each into a fresh copy: their evaluations, how far the essence of their subjects drifted (nats),
+    and the mean perplexity of the held-out texts."""
 
     found: tuple[Evaluation, ...]
+    drift: Mean
     perplexity: float
 
 
@@ -106,13 +109,15 @@ def single_edits(gate: Gate) -> Singles:
 
     def measure() -> Singles:
         found: list[Evaluation] = []
+        drifts: list[float] = []
         perplexities: list[float] = []
         for fact in gate.facts.distinct(SINGLE_EDITS, draw_seed(gate, 0)):
             model, _ = edited(gate.editor, gate.base, [fact])
             found.append(evaluate(model, [fact]))
+            drifts.append(essence_drift(gate.base, model, fact))
             if len(perplexities) < BATCH_DRAWS:
                 perplexities.append(_perplexity(gate, model))
-        return Singles(tuple(found), statistics.fmean(perplexities))
+        return Singles(tuple(found), mean_with_error(drifts), statistics.fmean(perplexities))
 
     return gate.shared("single edits", measure)
 
