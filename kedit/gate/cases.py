@@ -11,10 +11,12 @@ import pytest
 from kedit.gate.options import GateOptions
 from kedit.paths import model_folder, tiny_models
 
-__all__ = ["Case", "cases"]
+__all__ = ["Case", "cases", "is_quick"]
 
 # Without --editor and --model every reference editor meets one model, so that the whole suite stays cheap.
 _COMMON_MODEL = "tiny-gpt2"
+# ... and only the editors that thresholds are measured with meet the long properties.
+_WHOLE = ("rome", "memit", "memit-merge", "d4s")
 # A quick run judges a learned and a rotary position encoding, a transposed and a plain weight, with and without a gate.
 _QUICK_MODELS = ("tiny-gpt2", "tiny-llama")
 
@@ -51,3 +53,8 @@ def cases(options: GateOptions, builtin: Sequence[str]) -> tuple[Case, ...]:
     if not options.editors and not options.models and _COMMON_MODEL in folders:
         folders = {_COMMON_MODEL: folders[_COMMON_MODEL]}
     return tuple(Case(editor, model, folders[model]) for editor in options.editors or builtin for model in folders)
+
+
+def is_quick(options: GateOptions, editor: str) -> bool:
+    """Whether an editor is judged without the long properties."""
+    return options.quick or (not options.editors and not options.models and editor not in _WHOLE)

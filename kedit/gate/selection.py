@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedit.gate.cases import is_quick
 from kedit.gate.judging import Judge, Node, PropertyViolation
 from kedit.gate.options import GateOptions
 
@@ -45,8 +46,7 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
             _mark(item, marker, run())
             if options.timeout:
                 item.add_marker(pytest.mark.timeout(options.timeout, func_only=False), append=False)
-    if options.quick:
-        left_out += _leave_out(items, _is_long)
+    left_out += _leave_out(items, lambda item: _is_long(item) and _is_quick(item, options))
     places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
     items.sort(key=lambda item: _place(item, places))
     return left_out
@@ -57,6 +57,11 @@ def _leave_out(items: list[pytest.Item], unwanted: Callable[[pytest.Item], bool]
     dropped = set(left_out)
     items[:] = [item for item in items if item not in dropped]
     return left_out
+
+
+def _is_quick(item: pytest.Item, options: GateOptions) -> bool:
+    case = _case(item)
+    return options.quick if case is None else is_quick(options, case.editor)
 
 
 def _is_long(item: pytest.Item) -> bool:

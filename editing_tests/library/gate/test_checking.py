@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from editing_tests.library.gate.counts import PROPERTIES as COUNT
 from kedit.editors import Tags
 from kedit.facts import check_facts
 from kedit.gate import PropertyViolation, check_editor
@@ -75,7 +76,7 @@ def test_rows_of_a_class_an_instance_and_a_string_and_no_trace(loaded, capfd, mo
     assert process() == before
     assert [(row.property, row.status) for row in by_class.failed] == [(PURE, "failed")]
     assert "random state of torch" in by_class.failed[0].reason
-    assert by_class.verdict.endswith(f":Careless: rejected by: {PURE} (only 1 of 20 properties ran)")
+    assert by_class.verdict.endswith(f":Careless: rejected by: {PURE} (only 1 of {COUNT} properties ran)")
     by_instance = check_editor(Quiet(), properties=[PURE])
     by_string = check_editor("mylab:Quiet", properties="contract.pure*")
     assert [row.as_row() | {"seconds": 0} for row in by_instance] == [
@@ -83,7 +84,7 @@ def test_rows_of_a_class_an_instance_and_a_string_and_no_trace(loaded, capfd, mo
     ]
     assert process() == before
     assert capfd.readouterr() == ("", "")
-    assert str(by_string).splitlines()[-1] == "mylab:Quiet: accepted (only 1 of 20 properties ran)"
+    assert str(by_string).splitlines()[-1] == f"mylab:Quiet: accepted (only 1 of {COUNT} properties ran)"
 
 
 def test_a_violation_is_raised_with_every_failed_line(loaded):
@@ -113,7 +114,7 @@ def test_an_expected_failure_is_no_violation(loaded, tmp_path):
     ("arguments", "words"),
     [
         ({"properties": "contract.pure"}, r"no property is called 'contract\.pure'; did you mean contract\.pure-edit"),
-        ({"properties": ["efficacy.*", "zzz"]}, "'zzz'; known: contract.atomic-failure"),
+        ({"properties": ["efficacy.*", "zzz"]}, "'zzz'; known: contract.any-batch"),
         ({"properties": []}, "properties is empty"),
         ({"on_fail": "shout"}, "'raise' or 'report'"),
         ({"config": {"sise": 1}}, "unexpected keyword argument 'sise'"),
@@ -142,4 +143,4 @@ print(check_editor(Mine, properties="{PURE}").verdict)
     code = f"for size in '12': exec({cell!r}.replace('SIZE', size), globals())"
     call = [sys.executable, "-c", code]
     told = subprocess.run(call, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    assert told == "__main__:Mine: accepted (only 1 of 20 properties ran)\n" * 2
+    assert told == f"__main__:Mine: accepted (only 1 of {COUNT} properties ran)\n" * 2

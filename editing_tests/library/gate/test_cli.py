@@ -10,13 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from editing_tests.library.gate.counts import PROPERTIES as COUNT
 from kedit import cli
 from kedit.commands.gate import gate_command
 from kedit.editors import editor_names
-from kedit.gate.run import suite_folder
-from kedit.gate.thresholds import Thresholds
-
-TOTAL = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 NOISE = """
 import torch
@@ -51,7 +48,7 @@ def gate(tmp_path, monkeypatch, capfd):
 def test_an_accepted_editor(gate, tmp_path):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "-n", "0", "-k", "test_deterministic or test_exact_undo")
     assert status == 0
-    assert lines[-1] == f"mine:Noise: accepted (only 2 of {TOTAL} properties ran)"
+    assert lines[-1] == f"mine:Noise: accepted (only 2 of {COUNT} properties ran)"
     assert any("contract.exact-undo" in line and "passed" in line for line in lines)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["mine.py"]
 
@@ -59,7 +56,7 @@ def test_an_accepted_editor(gate, tmp_path):
 def test_a_rejected_editor(gate):
     status, lines = gate("mine:Noise", "--model", "tiny-gpt2", "--jobs", "0", "-k", "test_bad_batch")
     assert status == 1
-    assert lines[-1] == f"mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of {TOTAL} properties ran)"
+    assert lines[-1] == f"mine:Noise: rejected by: contract.rejects-bad-facts (only 1 of {COUNT} properties ran)"
 
 
 def test_two_processes_unless_told_otherwise():

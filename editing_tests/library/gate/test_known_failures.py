@@ -112,7 +112,7 @@ def test_a_new_file_begins_with_what_is_shipped_and_still_fails(run, pytester):
 
 
 def test_a_run_that_was_broken_off_writes_nothing(run, pytester, known):
-    suite(pytester, crash="raise KeyboardInterrupt")
+    suite(pytester, crash="__import__('signal').raise_signal(2)")
     result = run(*ARGS, "--write-expectations", known, apart=True)
     assert known.read_text(encoding="utf-8") == "# ours\n"
     result.stdout.fnmatch_lines(["*is not written: the run did not come to its end"])

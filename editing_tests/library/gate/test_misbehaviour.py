@@ -76,9 +76,9 @@ def test_{what}(gate):
 # What the editor does, in which property, and the reason that the report must give.
 TROUBLE = {
     "die": ("efficacy.single", r"the process died"),
-    "swallow": ("efficacy.distinct-batch", r"did not end within 4 s"),
-    "hang": ("locality.neighbors", r"did not end within 4 s \(elsewhere\.py:\d+\)"),
-    "late": ("longevity.repeat", r"did not end within 4 s .*"),
+    "swallow": ("efficacy.distinct-batch", r"did not end within 8 s"),
+    "hang": ("locality.neighbors", r"did not end within 8 s \(elsewhere\.py:\d+\)"),
+    "late": ("longevity.repeat", r"did not end within 8 s .*"),
     "well": ("contract.deterministic", ""),
     "value_error": ("contract.pure-edit", r"call: ValueError: no such layer \(elsewhere\.py:\d+\)"),
     "system_exit": ("contract.exact-undo", r"call: SystemExit: 0 \(elsewhere\.py:\d+\)"),
@@ -111,7 +111,7 @@ def reasons(run, pytester, toml):
         pytester.makepyfile(elsewhere=MISBEHAVIOUR)
         pytester.makepyfile("import pytest\n" + "".join(map(judged, names)))
         args = ["--editor", "elsewhere:Bad", "--model", "tiny-gpt2", "--editing-report", "report", "-n", workers]
-        result = run(*args, "--expect", toml(KNOWN), "--editing-timeout", "4", apart=workers != "0")
+        result = run(*args, "--expect", toml(KNOWN), "--editing-timeout", "8", apart=workers != "0")
         assert result.ret == 1
         rows = json.loads((pytester.path / "report" / "report.json").read_text())["results"]
         assert {row["property"]: row["status"] for row in rows} == {

@@ -7,11 +7,8 @@ import json
 
 import pytest
 
+from editing_tests.library.gate.counts import PROPERTIES as COUNT
 from kedit.editors import editor_names
-from kedit.gate.run import suite_folder
-from kedit.gate.thresholds import Thresholds
-
-TOTAL = len(Thresholds.read(suite_folder() / "thresholds.toml").properties)
 
 PROPERTIES = """
 import pytest
@@ -54,7 +51,7 @@ def test_only_properties_run_and_missing_tags_are_named(run, pytester):
     result = run("--editor", "rome", "--model", "tiny-gpt2", "-rs")
     result.assert_outcomes(passed=4, skipped=1, deselected=1)
     result.stdout.fnmatch_lines(["*efficacy.distinct-batch*tiny-gpt2*skipped*not applicable: rome has no tag batch*"])
-    assert result.outlines[-1] == f"rome: accepted (only 4 of {TOTAL} properties ran)"
+    assert result.outlines[-1] == f"rome: accepted (only 4 of {COUNT} properties ran)"
 
 
 def test_without_editor_everything_runs_on_the_default_matrix(run, pytester):
@@ -121,7 +118,7 @@ def test_a_loosened_threshold_stands_first_wherever_one_looks(run, pytester, tom
     result = run(*args, "--editing-report", "report")
     assert result.ret == 0
     told = "threshold loosened: efficacy.single PS 0.2, the suite's is 0.75"
-    assert result.outlines[-1] == f"rome: accepted (only 1 of 20 properties ran; {told})"
+    assert result.outlines[-1] == f"rome: accepted (only 1 of {COUNT} properties ran; {told})"
     report = pytester.path / "report"
     assert (report / "report.md").read_text().splitlines()[0] == f"**{told}**"
     assert json.loads((report / "report.json").read_text())["notes"] == [told]
@@ -149,7 +146,7 @@ def test_a_quick_run_leaves_long_properties_out_and_says_so(run, pytester):
     pytester.makepyfile(QUICK)
     result = run("--editor", "rome", "--expect", empty(pytester), "--editing-quick")
     result.assert_outcomes(passed=4, deselected=4)  # two models
-    assert result.outlines[-1] == "rome: accepted (quick: only 2 of 20 properties ran)"
+    assert result.outlines[-1] == f"rome: accepted (quick: only 2 of {COUNT} properties ran)"
     named = run("--editor", "rome", "--expect", empty(pytester), "--editing-quick", "--model", "tiny-qwen2", "-v")
     assert {line.split()[1] for line in named.outlines if line.startswith("efficacy.single")} == {"tiny-qwen2"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from editing_tests.library.gate.counts import PROPERTIES as COUNT
 from editing_tests.library.gate.examples import SAME, report, row, skipped
 from kedit.gate.report import FIRST_EDIT, KEY_COSINE, SAME_SUBJECT, SEQUENCE, Report, Series, read_report
 from kedit.gate.report_files import report_markdown, write_reports
@@ -63,7 +64,9 @@ def test_the_report_of_a_run_is_valid_and_the_same_whatever_the_number_of_worker
     assert sorted(alone) == ["report.html", "report.json", "report.md"]
     assert files(run, pytester, "together", "-n", "2") == alone
     data = json.loads(alone["report.json"])
-    assert data["verdict"] == "rome: rejected by: efficacy.single, locality.neighbors (only 3 of 20 properties ran)"
+    assert (
+        data["verdict"] == f"rome: rejected by: efficacy.single, locality.neighbors (only 3 of {COUNT} properties ran)"
+    )
     assert [len(data["models"][name]["fingerprint"]) for name in ("tiny-gpt2", "tiny-llama")] == [64, 64]
     assert data["about"]["efficacy.single"] == ["An edit takes (a paper)."]
     assert data["tags"] == ["sequential", "writes_weights", "keyed", "needs_statistics"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from editing_tests.library.gate.counts import PROPERTIES as COUNT
 from kedit.paths import fixtures_dir
 
 ROOT = Path(__file__).parents[3]
@@ -108,7 +109,7 @@ def test_a_new_user_with_nothing_but_the_wheel(wheel: Path, tmp_path: Path) -> N
     few = " --model tiny-gpt2 -n 0 -k 'test_pure_edit or test_single'"
     option = "pytest --pyargs editing_tests --editor mylab.editors:MyEditor"
     status, told = call(f"{option} --write-expectations editing-expectations.toml{few}")
-    rejected = "mylab.editors:MyEditor: rejected by: efficacy.single (only 2 of 20 properties ran)"
+    rejected = f"mylab.editors:MyEditor: rejected by: efficacy.single (only 2 of {COUNT} properties ran)"
     assert (status, told[-1]) == (1, rejected), told
     assert not any(str(ROOT) in line for line in told)
     status, told = call(judge + few)
