@@ -69,7 +69,7 @@ def process() -> list[object]:
 
 
 def test_rows_of_a_class_an_instance_and_a_string_and_no_trace(loaded, capfd, monkeypatch, tmp_path):
-    (tmp_path / "mylab.py").write_text("from editing_tests.library.gate.test_checking import Quiet\n")
+    (tmp_path / "quietlab.py").write_text("from editing_tests.library.gate.test_checking import Quiet\n")
     monkeypatch.chdir(tmp_path)
     before = process()
     by_class = check_editor(Careless, properties=PURE, config={"size": 0.02}, on_fail="report")
@@ -78,13 +78,13 @@ def test_rows_of_a_class_an_instance_and_a_string_and_no_trace(loaded, capfd, mo
     assert "random state of torch" in by_class.failed[0].reason
     assert by_class.verdict.endswith(f":Careless: rejected by: {PURE} (only 1 of {COUNT} properties ran)")
     by_instance = check_editor(Quiet(), properties=[PURE])
-    by_string = check_editor("mylab:Quiet", properties="contract.pure*")
+    by_string = check_editor("quietlab:Quiet", properties="contract.pure*")
     assert [row.as_row() | {"seconds": 0} for row in by_instance] == [
         row.as_row() | {"seconds": 0} for row in by_string
     ]
     assert process() == before
     assert capfd.readouterr() == ("", "")
-    assert str(by_string).splitlines()[-1] == f"mylab:Quiet: accepted (only 1 of {COUNT} properties ran)"
+    assert str(by_string).splitlines()[-1] == f"quietlab:Quiet: accepted (only 1 of {COUNT} properties ran)"
 
 
 def test_a_violation_is_raised_with_every_failed_line(loaded):
