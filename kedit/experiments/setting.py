@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a protocol is given: a model, an editor, facts to draw from, and the number of the draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kedit.editors.base import Editor
+from kedit.experiments.experiment import Row
+from kedit.models.language_model import LanguageModel
+
+__all__ = ["Measure", "Setting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One cell of a grid, ready to be measured.
+
+    Attributes:
+        model: the unedited model; protocols leave it as it is.
+        editor: None for protocols that edit nothing.
+        source: where facts, questions and texts are drawn from.
+        repeat: number of the draw; equal numbers give equal draws, whatever the editor.
+    """
+
+    model: LanguageModel
+    editor: Editor | None
+    source: Any
+    repeat: int
+
+
+Measure = Callable[[Setting, Mapping[str, Any]], Sequence[Row]]
