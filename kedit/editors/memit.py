@@ -56,7 +56,12 @@ class Memit(Configured[MemitSettings]):
 
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Session | None = None) -> tuple[Update, Session]:
         """One update for the whole batch; the state is the session's contexts and second moments."""
-        setting = self.begin(model, facts)
+        return self.rewritten(model, facts, self.begin(model, facts), state)
+
+    def rewritten(
+        self, model: LanguageModel, facts: Sequence[Fact], setting: MemitSettings, state: Session | None
+    ) -> tuple[Update, Session]:
+        """The edit of a checked batch with complete settings."""
         layers = model.check_layers(setting.layers)
         session = state or open_session(model, layers, setting.contexts)
         strength = setting.ridge * model.f

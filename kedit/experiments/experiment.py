@@ -12,7 +12,7 @@ __all__ = ["Claim", "Experiment", "ExperimentError", "Figure", "Quantity", "Row"
 
 Paper = Literal["S2RKE", "MEMIT-Merge", "D4S", "kedit"]
 Layout = Literal["bars", "lines", "metrics", "scatter"]
-Direction = Literal["below", "above", "equal", "correlated"]
+Direction = Literal["below", "above", "equal", "falling", "rising"]
 
 
 class ExperimentError(ValueError):
@@ -59,7 +59,8 @@ class Series:
 class Quantity:
     """One number of an experiment on one model: a metric's mean over repeats, and over places if none is named.
 
-    The metric `S` is not averaged: it is the harmonic mean of the means of ES, PS and NS (S2RKE, appendix C.3).
+    The metric `S` is not averaged: it is the harmonic mean of the means of ES, PS and NS (S2RKE, appendix C.3). The
+    series `*` stands for all of them together.
     """
 
     metric: str
@@ -73,7 +74,8 @@ class Claim:
     """A sentence of a paper that the experiment's numbers bear out or not.
 
     The effect is `left - right`, or `left` alone. It is claimed to be `below` -by, `above` by, or `equal` to 0 within
-    `by`; `correlated` claims a rank correlation of the two metrics over repeats and arms below -by.
+    `by`; `falling` claims a rank correlation of the two metrics over repeats, arms and places below -by, `rising` one
+    above by.
 
     Attributes:
         text: the sentence, in our words.
@@ -105,11 +107,15 @@ class Figure:
             `scatter` sets the second metric against the first, a point a repeat and arm.
         metrics: what is drawn.
         x_label: what `place` counts.
+        arms: those drawn; all if empty.
+        places: those drawn; all if empty.
     """
 
     layout: Layout
     metrics: tuple[str, ...]
     x_label: str = ""
+    arms: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kedit.datasets.sampling import Sampler
 from kedit.editors.base import Editor
-from kedit.experiments.experiment import Row
+from kedit.experiments.experiment import ExperimentError, Row
+from kedit.experiments.sources import Source
 from kedit.models.language_model import LanguageModel
 
 __all__ = ["Measure", "Setting"]
@@ -27,8 +29,24 @@ class Setting:
 
     model: LanguageModel
     editor: Editor | None
-    source: Any
+    source: Source
     repeat: int
+
+    @property
+    def sampler(self) -> Sampler:
+        """Draws of facts from the source."""
+        return self.source.sampler
+
+    @property
+    def required_editor(self) -> Editor:
+        """The editor, for protocols that need one.
+
+        Raises:
+            ExperimentError: there is none.
+        """
+        if self.editor is None:
+            raise ExperimentError("this protocol edits a model; name an editor in the series")
+        return self.editor
 
 
 Measure = Callable[[Setting, Mapping[str, Any]], Sequence[Row]]

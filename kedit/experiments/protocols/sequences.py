@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Long sequences: what is kept, what is forgotten, how the weights grow, what the model still knows (D4S)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from kedit.datasets.questions import Question
+from kedit.experiments.experiment import ExperimentError, Row
+from kedit.experiments.setting import Setting
+from kedit.experiments.steps import Step, edit_batches, score_rows
+from kedit.facts import Fact
+from kedit.metrics import choice_accuracy, evaluate, mean_absolute_entry, model_perplexity
+from kedit.models.language_model import LanguageModel
+from kedit.models.scoring import score_targets
+
+__all__ = ["long_sequence", "question_types"]
+
+BLOCK = 20  # facts of one age that the degree of forgetting looks at together
+QUESTIONS = 100
+TEXTS = 50
+
+
+def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
+    """Single edits, or batches of them, into one model that is never restored (D4S, sections 4.1, 4.2, 5).
+
+    Rows by arm:
+        "each": `probability` and `EM` of every fact right after its own edit; place is its number.
+        "overall": at each checkpoint all metrics over all facts so far, `PPL` of held-out texts and `CHOICE` on
+            questions about subjects that are never edited, and `L1`, the mean absolute entry of the edited weights
+            over that of the unedited ones; place is the number of edits. Place 0 is the unedited model.
+        "early", "late": mean `probability` right after the edit over the first and the last 20 facts; place is `n`.
+        "layer N": `L1` of one edited layer, in units of the weight, at each checkpoint.
+        "kept": after the last edit, `EM` over each block of 20 facts in the order of editing; place is the block's last
+            ("degree of forgetting").
+
+    Parameters: `facts`, "distinct" (as many subjects), "returning" (three rounds over a third as many) or "cases" (two
+    facts of each subject in a row); `n`; `checkpoints`, numbers of edits; `batch`, facts a call (1).
+    """
+    facts = _facts(setting, str(parameters["facts"]), int(parameters["n"]))
+    checkpoints = set(parameters["checkpoints"])
+    watch = _Watch(setting, facts)
+    rows = watch.rows(setting.model, 0)
+    before, reached = 0, []
+    for step in edit_batches(setting.required_editor, setting.model.copy(), facts, int(parameters.get("batch", 1))):
+        for number, fact in enumerate(facts[before : step.done], before + 1):
+            found = evaluate(step.model, [fact], paraphrases=False, neighborhood=False)
+            reached.append(math.exp(found.facts[0].efficacy.wanted))
+            rows += [Row("probability", reached[-1], "each", number), Row("EM", found.em, "each", number)]
+        before = step.done
+        watch.note(step)
+        if step.done in checkpoints or step.done == len(facts):
+            rows += score_rows(evaluate(step.model, facts[: step.done]), "overall", step.done)
+            rows += watch.rows(step.model, step.done)
+    for arm, part in (("early", reached[:BLOCK]), ("late", reached[-BLOCK:])):
+        rows.append(Row("probability", sum(part) / len(part), arm, len(facts)))
+    final = evaluate(step.model, facts, paraphrases=False, neighborhood=False)
+    for start in range(0, len(facts), BLOCK):
+        block = final.facts[start : start + BLOCK]
+        rows.append(Row("EM", sum(one.exact for one in block) / len(block), "kept", start + len(block)))
+    return rows
+
+
+def question_types(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
+    """Edit the same facts as a generated object, as the letter of a choice, or as yes (D4S, section 3.3).
+
+    Rows by arm, the type of question: `target PPL` and `target tokens` on the unedited model, place 0; at each
+    checkpoint `CHOICE` on subjects that are never edited, `PPL`, `L1` as in `long_sequence`, and `EM` over the edits so
+    far.
+
+    Parameters: `n`; `checkpoints`.
+    """
+    n, checkpoints = int(parameters["n"]), set(parameters["checkpoints"])
+    rows = []
+    for arm in get_args(Question):
+        facts = setting.source.question_types(n, setting.repeat, arm)
+        watch = _Watch(setting, facts)
+        rows += watch.rows(setting.model, 0, arm)
+        rows += _difficulty(setting.model, facts, arm)
+        for step in edit_batches(setting.required_editor, setting.model.copy(), facts):
+            watch.note(step)
+            if step.done in checkpoints or step.done == n:
+                found = evaluate(step.model, facts[: step.done], paraphrases=False, neighborhood=False)
+                rows += [Row("EM", found.em, arm, step.done), *watch.rows(step.model, step.done, arm)]
+    return rows
+
+
+class _Watch:
+    """What is looked at again and again: questions and texts of no edited subject, and the weights that were edited."""
+
+    def __init__(self, setting: Setting, facts: Sequence[Fact]) -> None:
+        edited = {fact.subject for fact in facts}
+        self._unedited = setting.model
+        self._questions = setting.source.questions(QUESTIONS, setting.repeat, edited)
+        self._texts = setting.source.texts(TEXTS, setting.repeat)
+        self._names: dict[str, int | None] = {}
+
+    def note(self, step: Step) -> None:
+        """Remember which weights a step changed, and the layers of those that are down-projections."""
+        layers = {step.model.weight_name(layer): layer for layer in range(step.model.n_blocks)}
+        self._names |= {name: layers.get(name) for name in step.update.changes}
+
+    def rows(self, model: LanguageModel, place: int, arm: str = "overall") -> list[Row]:
+        """Questions, texts and norms of the model as it is now."""
+        rows = [
+            Row("CHOICE", choice_accuracy(model, self._questions), arm, place),
+            Row("PPL", model_perplexity(model, self._texts), arm, place),
+        ]
+        if not place:
+            return [*rows, Row("L1", 1.0, arm, 0)]
+        now, then = dict(model.module.named_parameters()), dict(self._unedited.module.named_parameters())
+        sizes = {name: mean_absolute_entry(now[name]) for name in self._names}
+        if sizes:
+            before = sum(mean_absolute_entry(then[name]) for name in sizes)
+            rows.append(Row("L1", sum(sizes.values()) / before, arm, place))
+        if arm == "overall":
+            layers = sorted((layer, name) for name, layer in self._names.items() if layer is not None)
+            rows += [Row("L1", sizes[name], f"layer {layer}", place) for layer, name in layers]
+        return rows
+
+
+def _facts(setting: Setting, kind: str, n: int) -> list[Fact]:
+    if kind == "distinct":
+        return setting.sampler.distinct(n, setting.repeat)
+    if kind == "returning":
+        return [fact for one in setting.sampler.rounds(n // 3, 3, setting.repeat) for fact in one]
+    if kind == "cases":
+        return setting.sampler.density(n, 2, setting.repeat)
+    raise ExperimentError(f"facts {kind!r} are not known; choose distinct, returning or cases")
+
+
+def _difficulty(model: LanguageModel, facts: Sequence[Fact], arm: str) -> list[Row]:
+    """Perplexity of the targets on the unedited model (D4S eq. 1) and their mean length."""
+    scored = score_targets(model, [(fact.prompt.text, fact.target) for fact in facts])
+    tokens = sum(one.log_probs.numel() for one in scored)
+    total = sum(float(one.log_probs.sum()) for one in scored)
+    return [Row("target PPL", math.exp(-total / tokens), arm), Row("target tokens", tokens / len(facts), arm)]
