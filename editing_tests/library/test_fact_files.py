@@ -74,7 +74,7 @@ def test_missing_fields_are_named(name: str, tmp_path: Path) -> None:
     [
         ("", "there are no facts in it; give at least one record"),
         ("[]", "there are no facts in it"),
-        ("[{", "not valid JSON"),
+        ("[{", "record 1 is not valid JSON"),
         (json.dumps(GOOD) + "\n\n{cut", r"record 2 \(line 3\) is not valid JSON .* give one object a line, or a list"),
     ],
 )

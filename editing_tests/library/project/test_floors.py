@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 # From the ground up; rooms of one floor may know each other.
 FLOORS = (
-    ("paths", "files", "versions", "facts", "fact_files"),
+    ("paths", "files", "versions", "facts", "fact_files", "record_files"),
     ("models",),
     ("statistics", "updates"),
     ("locate_then_edit", "hypernetworks"),
