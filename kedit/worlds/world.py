@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kedit.datasets.errors import DatasetError
 from kedit.facts import Fact
 from kedit.worlds import sentences
 from kedit.worlds.entries import Entry, Subject
@@ -34,7 +35,7 @@ _CLASSES = {
 }
 
 
-class WorldError(ValueError):
+class WorldError(DatasetError):
     """A world that cannot be made, read or sampled as asked."""
 
 
