@@ -19,7 +19,7 @@ from kedit.facts import Fact
 from kedit.metrics import Question
 from kedit.worlds.pairs import world_pairs
 from kedit.worlds.question_types import world_question_types
-from kedit.worlds.questions import questions
+from kedit.worlds.question_types import questions
 from kedit.worlds.sampling import Sampler as WorldSampler
 from kedit.worlds.world import World
 

@@ -13,10 +13,10 @@ from kedit.worlds.relations import relation
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World, WorldError
 
-__all__ = ["world_questions_types"]
+__all__ = ["world_question_types"]
 
 
-def world_questions_types(world: World, n: int, seed: int, kind: Question) -> list[Fact]:
+def world_question_types(world: World, n: int, seed: int, kind: Question) -> list[Fact]:
     """`n` facts of `n` subjects as questions of one type. Equal `n` and `seed` give the same facts for all types.
 
     `DG` is the world's fact with its counterfactual object as target, and keeps its paraphrases and neighbors. `MQ`
