@@ -14,6 +14,7 @@ from kedit.metrics.keys import (
     nearest_cosines,
 )
 from kedit.metrics.metric import Metric, MetricError
+from kedit.metrics.multiple_choice import CHOICE, Question, choice_accuracy, choice_rate, option_log_probs
 from kedit.metrics.norms import FROBENIUS, L1, RELATIVE_CHANGE, frobenius_norm, mean_absolute_entry, relative_change
 from kedit.metrics.perplexity import PPL, model_perplexity, perplexity, token_log_probs
 from kedit.metrics.retention import AFTER_ALL, AFTER_EACH, FORGETTING, Retention, forgetting
@@ -24,6 +25,7 @@ __all__ = [
     "AFTER_ALL",
     "AFTER_EACH",
     "AKD",
+    "CHOICE",
     "EM",
     "ES",
     "FORGETTING",
@@ -40,10 +42,13 @@ __all__ = [
     "FactEvaluation",
     "Metric",
     "MetricError",
+    "Question",
     "Retention",
     "S",
     "average_key_distance",
     "average_pairwise_cosine",
+    "choice_accuracy",
+    "choice_rate",
     "evaluate",
     "exact_match_rate",
     "forgetting",
@@ -54,6 +59,7 @@ __all__ = [
     "mean_log_prob",
     "model_perplexity",
     "nearest_cosines",
+    "option_log_probs",
     "perplexity",
     "relative_change",
     "score",
