@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kedit.metrics.evaluation import Evaluation, FactEvaluation, evaluate
-from kedit.metrics.exact_match import EM, exact_match_rate
+from kedit.metrics.exact_match import EM, PAR, SPE, exact_match_by_fact, exact_match_rate
 from kedit.metrics.keys import (
     AKD,
     KEY_COSINE,
@@ -33,10 +33,12 @@ __all__ = [
     "KEY_COSINE",
     "L1",
     "NS",
+    "PAR",
     "PPL",
     "PS",
     "RELATIVE_CHANGE",
     "SD",
+    "SPE",
     "Comparison",
     "Evaluation",
     "FactEvaluation",
@@ -50,6 +52,7 @@ __all__ = [
     "choice_accuracy",
     "choice_rate",
     "evaluate",
+    "exact_match_by_fact",
     "exact_match_rate",
     "forgetting",
     "frobenius_norm",
