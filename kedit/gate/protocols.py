@@ -110,7 +110,7 @@ def key_points(update: Update, found: Evaluation) -> list[tuple[float, float]]:
         cosines = nearest_cosines(keys).tolist()
     except MetricError:  # a figure is no place to judge keys
         return []
-    return [(cosine, math.exp(one.efficacy.wanted)) for cosine, one in zip(cosines, found.facts, strict=True)]
+    return [(cosine, one.probability) for cosine, one in zip(cosines, found.facts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,4 +225,4 @@ def fate_of_first(
 def standing(model: LanguageModel, fact: Fact) -> Standing:
     """How well the model knows the new object of `fact` on its rewrite prompt."""
     found = evaluate(model, [fact], paraphrases=False, neighborhood=False).facts[0]
-    return Standing(found.exact, math.exp(found.efficacy.wanted))
+    return Standing(found.exact, found.probability)

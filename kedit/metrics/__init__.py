@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kedit.metrics.evaluation import Evaluation, FactEvaluation, evaluate
-from kedit.metrics.exact_match import EM, exact_match_rate
+from kedit.metrics.exact_match import EM, PAR, SPE, exact_match_by_fact, exact_match_rate
 from kedit.metrics.keys import (
     AKD,
     KEY_COSINE,
@@ -14,6 +14,7 @@ from kedit.metrics.keys import (
     nearest_cosines,
 )
 from kedit.metrics.metric import Metric, MetricError
+from kedit.metrics.multiple_choice import CHOICE, Question, choice_accuracy, choice_rate, option_log_probs
 from kedit.metrics.norms import FROBENIUS, L1, RELATIVE_CHANGE, frobenius_norm, mean_absolute_entry, relative_change
 from kedit.metrics.perplexity import PPL, model_perplexity, perplexity, token_log_probs
 from kedit.metrics.retention import AFTER_ALL, AFTER_EACH, FORGETTING, Retention, forgetting
@@ -24,6 +25,7 @@ __all__ = [
     "AFTER_ALL",
     "AFTER_EACH",
     "AKD",
+    "CHOICE",
     "EM",
     "ES",
     "FORGETTING",
@@ -31,20 +33,26 @@ __all__ = [
     "KEY_COSINE",
     "L1",
     "NS",
+    "PAR",
     "PPL",
     "PS",
     "RELATIVE_CHANGE",
     "SD",
+    "SPE",
     "Comparison",
     "Evaluation",
     "FactEvaluation",
     "Metric",
     "MetricError",
+    "Question",
     "Retention",
     "S",
     "average_key_distance",
     "average_pairwise_cosine",
+    "choice_accuracy",
+    "choice_rate",
     "evaluate",
+    "exact_match_by_fact",
     "exact_match_rate",
     "forgetting",
     "frobenius_norm",
@@ -54,6 +62,7 @@ __all__ = [
     "mean_log_prob",
     "model_perplexity",
     "nearest_cosines",
+    "option_log_probs",
     "perplexity",
     "relative_change",
     "score",

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ES, PS, NS, S and exact match of a model on facts, from one batched scoring pass."""
+"""ES, PS, NS, S and exact matches of a model on facts, from one batched scoring pass."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kedit.facts import Fact
-from kedit.metrics.exact_match import EM
+from kedit.metrics.exact_match import EM, PAR, SPE
 from kedit.metrics.metric import MetricError
 from kedit.metrics.score import S
 from kedit.metrics.success import ES, NS, PS, Comparison, mean_log_prob
@@ -16,6 +18,8 @@ from kedit.models.language_model import LanguageModel
 from kedit.models.scoring import Scored, score_targets
 
 __all__ = ["Evaluation", "FactEvaluation", "evaluate"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class FactEvaluation:
         exact: greedy decoding gives the new object on the rewrite prompt.
         paraphrases: new against true object on each paraphrase; None if not measured.
         neighborhood: true against new object on each neighborhood prompt; None if not measured.
+        exact_paraphrases: greedy decoding gives the new object on each paraphrase; None if not measured.
+        exact_neighborhood: greedy decoding gives the true object on each neighborhood prompt; None if not measured.
     """
 
     fact: Fact
@@ -35,6 +41,13 @@ class FactEvaluation:
     exact: bool
     paraphrases: tuple[Comparison, ...] | None
     neighborhood: tuple[Comparison, ...] | None
+    exact_paraphrases: tuple[bool, ...] | None
+    exact_neighborhood: tuple[bool, ...] | None
+
+    @property
+    def probability(self) -> float:
+        """Of the new object on the rewrite prompt: geometric mean over its tokens."""
+        return math.exp(self.efficacy.wanted)
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,24 @@ class Evaluation:
         """Exact match, see `kedit.metrics.EM`."""
         return EM([one.exact for one in self.facts])
 
+    @property
+    def par(self) -> float:
+        """Exact match on paraphrases, see `kedit.metrics.PAR`.
+
+        Raises:
+            MetricError: a fact has no paraphrases, or they were not measured.
+        """
+        return PAR([_required(one.exact_paraphrases, one.fact, "paraphrases") for one in self.facts])
+
+    @property
+    def spe(self) -> float:
+        """Exact match of the true object on neighborhood prompts, see `kedit.metrics.SPE`.
+
+        Raises:
+            MetricError: a fact has no neighborhood prompts, or they were not measured.
+        """
+        return SPE([_required(one.exact_neighborhood, one.fact, "neighborhood") for one in self.facts])
+
 
 def evaluate(
     model: LanguageModel,
@@ -95,8 +126,8 @@ def evaluate(
     Args:
         model: edited or not; it is not changed.
         facts: at least one.
-        paraphrases: score the paraphrase prompts too (needed for PS and S).
-        neighborhood: score the neighborhood prompts too (needed for NS and S).
+        paraphrases: score the paraphrase prompts too (needed for PS, S and Par).
+        neighborhood: score the neighborhood prompts too (needed for NS, S and Spe).
         batch_tokens: padded tokens a forward pass.
 
     Raises:
@@ -136,12 +167,14 @@ def _judge(fact: Fact, scored: dict[tuple[str, str], Scored], paraphrases: bool,
         exact=scored[fact.prompt.text, new].greedy,
         paraphrases=tuple(compare(text, new, true) for text in fact.paraphrases) if paraphrases else None,
         neighborhood=tuple(compare(text, true, new) for text in fact.neighborhood) if neighborhood else None,
+        exact_paraphrases=tuple(scored[text, new].greedy for text in fact.paraphrases) if paraphrases else None,
+        exact_neighborhood=tuple(scored[text, true].greedy for text in fact.neighborhood) if neighborhood else None,
     )
 
 
-def _required(comparisons: tuple[Comparison, ...] | None, fact: Fact, what: str) -> tuple[Comparison, ...]:
-    if comparisons is None:
+def _required(found: tuple[T, ...] | None, fact: Fact, what: str) -> tuple[T, ...]:
+    if found is None:
         raise MetricError(f"{what} were not measured; call evaluate(..., {what}=True)")
-    if not comparisons:
+    if not found:
         raise MetricError(f"{fact.label}: field {what!r} is empty; give prompts or leave the fact out yourself")
-    return comparisons
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, ParamSpec
 
-__all__ = ["Metric", "MetricError", "mean"]
+__all__ = ["Metric", "MetricError", "mean", "mean_by_record"]
 
 P = ParamSpec("P")
 
@@ -52,3 +52,15 @@ def mean(values: Sequence[float], what: str) -> float:
     if not values:
         raise MetricError(f"{what} of nothing is not defined; pass at least one value")
     return sum(values) / len(values)
+
+
+def mean_by_record(records: Sequence[Sequence[bool]], what: str) -> float:
+    """Share of hits of each record, averaged over records.
+
+    Raises:
+        MetricError: no record, or a record without prompts.
+    """
+    for index, record in enumerate(records):
+        if not record:
+            raise MetricError(f"record {index} has no prompts to compare on; give it some or leave it out yourself")
+    return mean([sum(record) / len(record) for record in records], what)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kedit.metrics.metric import Metric, MetricError, mean
+from kedit.metrics.metric import Metric, MetricError, mean_by_record
 
 __all__ = ["ES", "NS", "PS", "Comparison", "mean_log_prob", "success_rate"]
 
@@ -51,12 +51,7 @@ def success_rate(records: Sequence[Sequence[Comparison]]) -> float:
     Raises:
         MetricError: no record, or a record without prompts.
     """
-    for index, record in enumerate(records):
-        if not record:
-            raise MetricError(f"record {index} has no prompts to compare on; give it some or leave it out yourself")
-    return mean(
-        [sum(comparison.succeeds for comparison in record) / len(record) for record in records], "a success rate"
-    )
+    return mean_by_record([[one.succeeds for one in record] for record in records], "a success rate")
 
 
 _SOURCE = "Meng et al. 2022 (ROME), section 3.4; S2RKE, appendix C.3"

@@ -31,6 +31,21 @@ def test_every_number_by_hand(bigram: LanguageModel) -> None:
     assert evaluation.ns == pytest.approx((1 / 3 + 1) / 2)  # the second: P(a|c) = 1/4 > P(b|c) = 1/8
     assert evaluation.s == pytest.approx(3 / (1 + 2 + 1.5))
     assert evaluation.em == 0.5  # greedy: a -> a, b -> b
+    assert two.probability == pytest.approx(math.sqrt(3 / 32))
+
+
+def test_exact_matches_by_hand(bigram: LanguageModel) -> None:
+    evaluation = evaluate(bigram, [TWO_TOKENS, ONE_TOKEN])
+    # Greedy: a -> a, b -> b, c -> c; "b c" is never said. The second fact's neighborhood "c" wants "a".
+    assert [one.exact_paraphrases for one in evaluation.facts] == [(False, False), (False,)]
+    assert [one.exact_neighborhood for one in evaluation.facts] == [(True, False, False), (False,)]
+    assert evaluation.par == 0.0
+    assert evaluation.spe == pytest.approx((1 / 3 + 0) / 2)
+    # The new object on paraphrases, the true one on neighbors: "b" after "a b" and after "b", "a" after "a".
+    known = evaluate(bigram, [replace(ONE_TOKEN, paraphrases=("a b", "a", "b", "b"), neighborhood=("a", "b"))])
+    assert known.facts[0].exact_paraphrases == (True, False, True, True)
+    assert known.facts[0].exact_neighborhood == (True, False)
+    assert (known.par, known.spe) == (0.75, 0.5)
 
 
 def test_a_tie_fails_both_ways(bigram: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,10 +76,11 @@ def test_a_fact_without_true_object_is_named(bigram: LanguageModel) -> None:
 def test_missing_prompts_give_no_rate(bigram: LanguageModel) -> None:
     bare = evaluate(bigram, [replace(ONE_TOKEN, paraphrases=(), neighborhood=(), id="f8")])
     assert bare.es == 1.0
-    for rate in ("ps", "ns", "s"):
+    for rate in ("ps", "ns", "s", "par", "spe"):
         with pytest.raises(MetricError, match="fact 'f8'"):
             getattr(bare, rate)
     skipped = evaluate(bigram, [ONE_TOKEN], paraphrases=False)
-    assert skipped.ns == 1.0
-    with pytest.raises(MetricError, match="not measured"):
-        _ = skipped.ps
+    assert (skipped.ns, skipped.spe) == (1.0, 0.0)
+    for rate in ("ps", "par"):
+        with pytest.raises(MetricError, match="not measured"):
+            getattr(skipped, rate)

@@ -7,7 +7,7 @@ from kedit.metrics import Metric
 
 def test_every_metric_says_what_it_is() -> None:
     found = [value for value in vars(metrics).values() if isinstance(value, Metric)]
-    assert len(found) == 15
+    assert len(found) == 18
     for metric in found:
         for field in (metric.name, metric.definition, metric.protocol, metric.unit, metric.source):
             assert field.strip()
