@@ -25,6 +25,11 @@ SESSION. A session that is there goes on; facts that it has already are not edit
 {_STATUS}
 """
 
+_EXPERIMENT = f"""\
+Measure the figures and tables of the papers, cell by cell. A run that was stopped in any way goes on where it was.
+{_STATUS}
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
@@ -79,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--facts", metavar="FILE", help="facts to measure; those of the session if left out")
     export = _session_command(commands, "export", "write the edited model as a plain Hugging Face folder")
     export.add_argument("folder", metavar="FOLDER", help="must not be there")
+    _experiment_commands(commands)
     return top
 
 
@@ -132,6 +138,26 @@ def _session_command(
         )
     command.add_argument("--json", action="store_true", help="print JSON on stdout")
     return command
+
+
+def _experiment_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`kedit experiment list|run|report`."""
+    top = commands.add_parser("experiment", help="run the papers' figures and tables", description=_EXPERIMENT)
+    words = top.add_subparsers(dest="word", required=True)
+    listing = words.add_parser("list", help="name every experiment")
+    listing.add_argument("--json", action="store_true", help="print JSON on stdout")
+    run = words.add_parser("run", help="measure what is missing of experiments", description=_EXPERIMENT)
+    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or `all`")
+    run.add_argument("--out", required=True, metavar="DIR", help="folder of measured cells; a run goes on in it")
+    run.add_argument(
+        "--model", action="append", metavar="MODEL", help="a tiny model or a folder; more than once for several"
+    )
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="processes of one thread each (default 1)")
+    run.add_argument("--repeats", type=int, metavar="N", help="seeded draws (default: the experiment's own number)")
+    run.add_argument("--facts", metavar="FILE", help="draw from these facts instead of the model's own world")
+    report = words.add_parser("report", help="write tables and figures of what is measured")
+    report.add_argument("folder", metavar="DIR", help="folder of a run")
+    top.set_defaults(json=False)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from types import MappingProxyType
 
 from kedit.commands.answers import Answer, json_data
 from kedit.commands.editing import commit, edit, undo
+from kedit.commands.experiments import experiment
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
 from kedit.editors.base import EditorError
+from kedit.experiments.experiment import ExperimentError
 from kedit.facts import FactError
 from kedit.locate_then_edit.solvers import SolveError
 from kedit.metrics.metric import MetricError
@@ -36,6 +38,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
         "diff": diff,
         "evaluate": evaluate,
         "export": export,
+        "experiment": experiment,
     }
 )
 
@@ -53,7 +56,9 @@ def execute(options: Namespace) -> int:
         return _fail("interrupted; nothing was changed", FAILED)
     except (UpdateError, SolveError, OSError) as error:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
-    except (SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
+    except (
+        SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError, ExperimentError
+    ) as error:  # fmt: skip
         return _fail(str(error), WRONG)
     text = json.dumps(json_data(answer.data), indent=1, allow_nan=False) if options.json else "\n".join(answer.lines)
     sys.stdout.write(text + "\n")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of a folder of cells: the tidy table of each experiment, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kedit.experiments.cells import CellFolder
+from kedit.experiments.experiment import Experiment, ExperimentError
+from kedit.experiments.grid import Task
+from kedit.experiments.requests import read_requests
+from kedit.experiments.tidy import TidyRow, absent, tidy_rows, write_tidy
+
+__all__ = ["Report", "Reported", "report_folder"]
+
+Report = Callable[[Experiment, Sequence[TidyRow], Path], object]
+"""Writes whatever it makes of an experiment's rows into a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What there is of an experiment.
+
+    Attributes:
+        experiment: which.
+        table: the tidy table; None where nothing is measured.
+        asked: how many cells belong to it.
+        missing: those that are not measured.
+        is_current: whether the sources that measured are those of this process.
+    """
+
+    experiment: Experiment
+    table: Path | None
+    asked: int
+    missing: Sequence[Task]
+    is_current: bool
+
+
+def report_folder(
+    folder: Path, experiments: Mapping[str, Experiment], report: Report | None = None
+) -> Iterator[Reported]:
+    """Write `<name>.csv` of every experiment that was run in this folder, then let `report` write its files there.
+
+    Nothing is measured and no model is loaded.
+
+    Raises:
+        ExperimentError: nothing was run here, a file is damaged, or an experiment of the folder is not known.
+    """
+    requests = read_requests(folder)
+    if not requests:
+        raise ExperimentError(f"no experiment was run in {folder}; start one with kedit experiment run")
+    cells = CellFolder(folder)
+    for name, request in requests.items():
+        if name not in experiments:
+            raise ExperimentError(f"{folder} was made for an experiment {name!r} that is not known; use its kedit")
+        experiment = experiments[name]
+        missing = absent(experiment, cells, request)
+        rows = list(tidy_rows(experiment, cells, request))
+        table = folder / f"{name}.csv" if rows else None
+        if table is not None:
+            write_tidy(table, rows)
+            if report is not None:
+                report(experiment, rows, folder)
+        asked = len(experiment.series) * len(request.models) * request.repeats
+        yield Reported(experiment, table, asked, missing, request.code.is_current)
