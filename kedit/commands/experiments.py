@@ -11,10 +11,10 @@ from pathlib import Path
 
 from kedit.commands.answers import Answer, plural
 from kedit.experiments.cells import CellFolder
+from kedit.experiments.collecting import Report, report_folder
 from kedit.experiments.experiment import Experiment, ExperimentError
-from kedit.experiments.grid import Bench, Task, model_entry, named, request_for, tasks_of
+from kedit.experiments.grid import Bench, SourceFiles, Task, model_entry, named, request_for, tasks_of
 from kedit.experiments.progress import Progress
-from kedit.experiments.reporting import Report, report_folder
 from kedit.experiments.requests import write_requests
 from kedit.experiments.running import missing_tasks, run
 from kedit.paths import tiny_models
@@ -64,7 +64,7 @@ def _run(options: Namespace, bench: Bench, declared: Mapping[str, Experiment]) -
             [entries[name] for name in dict.fromkeys(names[one.name])],
             bench,
             repeats=options.repeats,
-            facts=options.facts,
+            files=SourceFiles.of(options.facts, options.texts),
         )
         for one in chosen
     }

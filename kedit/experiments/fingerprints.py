@@ -28,7 +28,10 @@ _MEASURING = (
     "datasets",
     "worlds",
     "experiments/protocols",
+    "experiments/relation_keys.py",
+    "experiments/setting.py",
     "experiments/sources.py",
+    "experiments/steps.py",
 )
 _SOURCES = (".py", ".toml")
 # Tokenizer, configuration, corpus and card of a model; weights have a fingerprint of their own.
@@ -67,7 +70,7 @@ def file_fingerprint(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ExperimentError(f"{path} cannot be read ({error.strerror}); name a file of facts") from error
+        raise ExperimentError(f"{path} cannot be read ({error.strerror}); name a file that can") from error
 
 
 def folder_fingerprint(folder: Path) -> str:

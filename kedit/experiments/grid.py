@@ -19,9 +19,9 @@ from kedit.paths import model_folder, tiny_models
 __all__ = [
     "Bench",
     "Code",
-    "FactsFile",
     "ModelEntry",
     "Request",
+    "SourceFiles",
     "Task",
     "canonical",
     "digest_of",
@@ -40,8 +40,8 @@ class Bench:
     Attributes:
         experiments: mapping of names to experiments.
         protocols: mapping of names to `Measure` functions.
-        source: function of a model's folder and a file of facts, or None for that file; what it gives is the `source`
-            of a `Setting`.
+        source: function of two paths as texts, a file of facts and one of texts, empty where none is given; what it
+            gives is the `source` of a `Setting`.
     """
 
     experiments: str = "kedit.experiments.declared:EXPERIMENTS"
@@ -67,16 +67,24 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class FactsFile:
-    """A file that facts are drawn from, and its fingerprint; both empty where the model's own world is drawn from."""
+class SourceFiles:
+    """Files that facts and texts are drawn from, and their fingerprints; all empty where the tiny world is."""
 
-    path: str = ""
-    fingerprint: str = ""
+    facts: str = ""
+    texts: str = ""
+    facts_fingerprint: str = ""
+    texts_fingerprint: str = ""
 
     @classmethod
-    def of(cls, path: str | Path | None) -> FactsFile:
-        """The file as it is now; raises ExperimentError if it cannot be read."""
-        return cls() if path is None else cls(str(Path(path).resolve()), file_fingerprint(Path(path)))
+    def of(cls, facts: str | Path | None = None, texts: str | Path | None = None) -> SourceFiles:
+        """The files as they are now; raises ExperimentError if one cannot be read."""
+        paths = [str(Path(path).resolve()) if path else "" for path in (facts, texts)]
+        return cls(*paths, *(file_fingerprint(Path(path)) if path else "" for path in paths))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files of this machine are the same."""
+        return SourceFiles.of(self.facts, self.texts) == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +122,13 @@ class Request:
     Attributes:
         models: on which models.
         repeats: seeded draws, from 0 on.
-        facts: what is drawn from.
+        files: what is drawn from.
         code: what measures.
     """
 
     models: tuple[ModelEntry, ...]
     repeats: int
-    facts: FactsFile
+    files: SourceFiles
     code: Code
 
 
@@ -134,7 +142,7 @@ class Task:
     parameters: str
     repeat: int
     model: ModelEntry
-    facts: FactsFile
+    files: SourceFiles
     code: Code
 
     @property
@@ -147,8 +155,9 @@ class Task:
             "parameters": json.loads(self.parameters),
             "repeat": self.repeat,
             "weights": self.model.origin,
-            "files": self.model.files,
-            "facts": self.facts.fingerprint,
+            "tokens": self.model.files,
+            "facts": self.files.facts_fingerprint,
+            "texts": self.files.texts_fingerprint,
             "code": self.code.fingerprint,
             "protocols": self.code.protocols,
             "source": self.code.source,
@@ -204,12 +213,12 @@ def request_for(
     bench: Bench,
     *,
     repeats: int | None = None,
-    facts: str | Path | None = None,
+    files: SourceFiles | None = None,
 ) -> Request:
     """What a run measures of an experiment, with the sources as they are now.
 
     Raises:
-        ExperimentError: fewer than one repeat, two models of one name, a file of facts that cannot be read.
+        ExperimentError: fewer than one repeat or models that are none or called alike.
     """
     entries = tuple(models)
     names = [entry.name for entry in entries]
@@ -218,7 +227,7 @@ def request_for(
     number = experiment.repeats if repeats is None else repeats
     if number < 1:
         raise ExperimentError(f"{number} repeats measure nothing; give a number from 1 on")
-    return Request(entries, number, FactsFile.of(facts), Code.now(bench, (one.editor for one in experiment.series)))
+    return Request(entries, number, files or SourceFiles(), Code.now(bench, (one.editor for one in experiment.series)))
 
 
 def tasks_of(experiment: Experiment, request: Request) -> Iterator[tuple[Series, Task]]:
@@ -234,7 +243,7 @@ def tasks_of(experiment: Experiment, request: Request) -> Iterator[tuple[Series,
                 yield (
                     series,
                     Task(
-                        series.protocol, series.editor, config, parameters, repeat, model, request.facts, request.code
+                        series.protocol, series.editor, config, parameters, repeat, model, request.files, request.code
                     ),
                 )  # fmt: skip
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from json import loads
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +18,8 @@ import torch
 from kedit.editors.registry import load_editor
 from kedit.experiments.cells import Cell, checked_rows
 from kedit.experiments.experiment import ExperimentError
-from kedit.experiments.fingerprints import file_fingerprint, folder_fingerprint
-from kedit.experiments.grid import ModelEntry, Task, named
+from kedit.experiments.fingerprints import folder_fingerprint
+from kedit.experiments.grid import ModelEntry, SourceFiles, Task, named
 from kedit.experiments.setting import Measure, Setting
 from kedit.models.language_model import LanguageModel
 from kedit.paths import model_folder
@@ -75,7 +74,7 @@ def measure(task: Task) -> Cell:
         protocol: Measure = protocols[task.protocol]
         model = _model(task.model)
         editor = load_editor(task.editor, loads(task.config)) if task.editor else None
-        source = _source(task.code.source, task.model, task.facts.path, task.facts.fingerprint)
+        source = _source(task.code.source, task.files)
         begin = time.perf_counter()
         rows = protocol(Setting(model, editor, source, task.repeat), loads(task.parameters))
         seconds = round(time.perf_counter() - begin, 3)
@@ -93,12 +92,11 @@ def _model(entry: ModelEntry) -> LanguageModel:
     return model
 
 
-@lru_cache(maxsize=2)
-def _source(opener: str, entry: ModelEntry, facts: str, fingerprint: str) -> Any:
-    path = Path(facts) if facts else None
-    if path is not None and file_fingerprint(path) != fingerprint:
-        raise ExperimentError(f"{path} is not the file that was asked for; run the experiment again with the new file")
-    return named(opener)(model_folder(entry.place), path)
+@lru_cache(maxsize=1)
+def _source(opener: str, files: SourceFiles) -> Any:
+    if not files.is_current:
+        raise ExperimentError(f"{files.facts} or {files.texts} has changed since the run began; run it again")
+    return named(opener)(files.facts, files.texts)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kedit.experiments.experiment import ExperimentError
-from kedit.experiments.grid import Code, FactsFile, ModelEntry, Request
+from kedit.experiments.grid import Code, ModelEntry, Request, SourceFiles
 from kedit.files import write_atomically
 
 __all__ = ["RUN_FILE", "read_requests", "write_requests"]
@@ -43,7 +43,7 @@ def read_requests(folder: Path) -> dict[str, Request]:
 def write_requests(folder: Path, requests: Mapping[str, Request]) -> dict[str, Request]:
     """Add to what was asked, and give all of it.
 
-    An experiment that was asked for with the same facts and sources gets the new models beside the old ones and the
+    An experiment that was asked for with the same files and sources gets the new models beside the old ones and the
     larger number of repeats; otherwise the new request takes the old one's place.
 
     Raises:
@@ -59,7 +59,7 @@ def write_requests(folder: Path, requests: Mapping[str, Request]) -> dict[str, R
 
 
 def _joined(old: Request, new: Request) -> Request:
-    if (old.facts.fingerprint, old.code) != (new.facts.fingerprint, new.code):
+    if (old.files, old.code) != (new.files, new.code):
         return new
     renewed = {entry.name: entry for entry in (*old.models, *new.models)}
     return replace(new, models=tuple(renewed.values()), repeats=max(old.repeats, new.repeats))
@@ -70,6 +70,6 @@ def _request(data: Any) -> Request:
     return Request(
         models=tuple(ModelEntry(**entry) for entry in data["models"]),
         repeats=int(data["repeats"]),
-        facts=FactsFile(**data["facts"]),
+        files=SourceFiles(**data["files"]),
         code=Code(**{**code, "modules": tuple(code["modules"])}),
     )

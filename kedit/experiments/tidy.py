@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers of an experiment, one a line: every model, series, arm, place, metric and repeat."""
+"""Measured numbers as tidy rows: one number a line, in CSV."""
 
 from __future__ import annotations
 
 import csv
-import io
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from kedit.experiments.cells import CellFolder
-from kedit.experiments.experiment import Experiment, ExperimentError
-from kedit.experiments.grid import Request, Task, tasks_of
+from kedit.experiments.experiment import ExperimentError
 from kedit.files import write_atomically
 
-__all__ = ["TidyRow", "absent", "read_tidy", "tidy_rows", "write_tidy"]
+__all__ = ["Measured", "read_tidy", "write_tidy"]
 
 
 @dataclass(frozen=True, slots=True)
-class TidyRow:
-    """One number; the fields are the columns of the file, see `Series` and `Row`."""
+class Measured:
+    """One measured number and what it was measured of.
+
+    Attributes:
+        experiment: name of the experiment.
+        model: name of the model.
+        series: label of the series.
+        editor: name of the editor; empty where nothing is edited.
+        arm, place, metric, value: as in `Row`.
+        repeat: number of the draw.
+    """
 
     experiment: str
     model: str
@@ -32,48 +39,44 @@ class TidyRow:
     value: float
 
 
-COLUMNS = tuple(field.name for field in fields(TidyRow))
+_COLUMNS = tuple(field.name for field in fields(Measured))
 
 
-def tidy_rows(experiment: Experiment, folder: CellFolder, request: Request) -> Iterator[TidyRow]:
-    """What is measured of what was asked: models, then series, repeats, and rows as the protocol gave them."""
-    for series, task in tasks_of(experiment, request):
-        cell = folder.get(task)
-        for row in () if cell is None else cell.rows:
-            yield TidyRow(
-                experiment.name, task.model.name, series.label, series.editor, row.arm, row.place, row.metric,
-                task.repeat, row.value,
-            )  # fmt: skip
+def write_tidy(rows: Iterable[Measured], path: Path) -> None:
+    """Write rows as CSV, in the order given; numbers come back bit for bit."""
+    shown = [_COLUMNS, *(astuple(row) for row in rows)]
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(shown)
+
+    write_atomically(path, write)
 
 
-def absent(experiment: Experiment, folder: CellFolder, request: Request) -> list[Task]:
-    """What was asked and is not measured."""
-    return [task for _, task in tasks_of(experiment, request) if folder.get(task) is None]
-
-
-def write_tidy(path: Path, rows: Iterable[TidyRow]) -> None:
-    """Write rows as CSV, whole or not at all; numbers come back to the last bit."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(astuple(row) for row in rows)
-    write_atomically(path, lambda part: part.write_text(text.getvalue(), encoding="utf-8"))
-
-
-def read_tidy(path: Path) -> list[TidyRow]:
-    """Rows of a file that `write_tidy` wrote.
+def read_tidy(path: Path) -> tuple[Measured, ...]:
+    """Rows of a CSV file that `write_tidy` wrote.
 
     Raises:
-        ExperimentError: it is not there or not such a file.
+        ExperimentError: the file cannot be read, or a line of it is no row.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = csv.reader(file)
-        if tuple(header) != COLUMNS:
-            raise ValueError(f"columns are not {', '.join(COLUMNS)}")
-        return [
-            TidyRow(name, model, series, editor, arm, int(place), metric, int(repeat), float(value))
-            for name, model, series, editor, arm, place, metric, repeat, value in lines
-        ]
-    except (OSError, ValueError, TypeError) as error:
-        raise ExperimentError(f"{path} is not a table of an experiment ({error}); write it again") from error
+            return tuple(_rows(path, csv.reader(file, strict=True)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ExperimentError(f"{path} cannot be read as CSV ({error}); run the experiment again") from error
+
+
+def _rows(path: Path, lines: Iterable[list[str]]) -> Iterator[Measured]:
+    for number, line in enumerate(lines, 1):
+        if number == 1:
+            if tuple(line) != _COLUMNS:
+                raise ExperimentError(f"{path}, line 1: the columns are not {', '.join(_COLUMNS)}; name a tidy CSV")
+            continue
+        try:
+            experiment, model, series, editor, arm, place, metric, repeat, value = line
+            row = Measured(experiment, model, series, editor, arm, int(place), metric, int(repeat), float(value))
+        except ValueError as error:
+            raise ExperimentError(f"{path}, line {number}: {error}; run the experiment again") from error
+        if math.isnan(row.value):
+            raise ExperimentError(f"{path}, line {number}: the value is not a number; run the experiment again")
+        yield row

@@ -24,8 +24,8 @@ HERE = "editing_tests.library.experiments.fakes"
 BENCH = Bench(experiments=f"{HERE}:EXPERIMENTS", protocols=f"{HERE}:PROTOCOLS", source=f"{HERE}:open_source")
 
 
-def open_source(folder: Path, facts: Path | None) -> str:
-    return folder.name if facts is None else facts.read_text(encoding="utf-8")
+def open_source(facts: str, texts: str) -> str:
+    return "".join(Path(file).read_text(encoding="utf-8") for file in (facts, texts) if file)
 
 
 def numbers(setting: Setting, parameters: Mapping[str, Any]) -> Sequence[Row]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a folder of cells: the tidy table of each experiment, and what is made of it."""
+"""The numbers of a folder of cells: the tidy table of each experiment that was run there, and what is made of it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from kedit.experiments.cells import CellFolder
 from kedit.experiments.experiment import Experiment, ExperimentError
-from kedit.experiments.grid import Task
+from kedit.experiments.grid import Request, Task, tasks_of
 from kedit.experiments.requests import read_requests
-from kedit.experiments.tidy import TidyRow, absent, tidy_rows, write_tidy
+from kedit.experiments.tidy import Measured, write_tidy
 
-__all__ = ["Report", "Reported", "report_folder"]
+__all__ = ["Report", "Reported", "absent", "collected", "report_folder"]
 
-Report = Callable[[Experiment, Sequence[TidyRow], Path], object]
-"""Writes whatever it makes of an experiment's rows into a folder."""
+Report = Callable[[Experiment, Sequence[Measured], Path, Sequence[str]], object]
+"""Writes what it makes of an experiment's rows into a folder; is told which cells are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,22 @@ class Reported:
     is_current: bool
 
 
+def collected(experiment: Experiment, folder: CellFolder, request: Request) -> Iterator[Measured]:
+    """What is measured of what was asked: models, then series, repeats, and rows as the protocol gave them."""
+    for series, task in tasks_of(experiment, request):
+        cell = folder.get(task)
+        for row in () if cell is None else cell.rows:
+            yield Measured(
+                experiment.name, task.model.name, series.label, series.editor, row.arm, row.place, row.metric,
+                task.repeat, row.value,
+            )  # fmt: skip
+
+
+def absent(experiment: Experiment, folder: CellFolder, request: Request) -> list[Task]:
+    """What was asked and is not measured."""
+    return [task for _, task in tasks_of(experiment, request) if folder.get(task) is None]
+
+
 def report_folder(
     folder: Path, experiments: Mapping[str, Experiment], report: Report | None = None
 ) -> Iterator[Reported]:
@@ -57,11 +73,11 @@ def report_folder(
             raise ExperimentError(f"{folder} was made for an experiment {name!r} that is not known; use its kedit")
         experiment = experiments[name]
         missing = absent(experiment, cells, request)
-        rows = list(tidy_rows(experiment, cells, request))
+        rows = list(collected(experiment, cells, request))
         table = folder / f"{name}.csv" if rows else None
         if table is not None:
-            write_tidy(table, rows)
+            write_tidy(rows, table)
             if report is not None:
-                report(experiment, rows, folder)
+                report(experiment, rows, folder, [str(task) for task in missing])
         asked = len(experiment.series) * len(request.models) * request.repeats
         yield Reported(experiment, table, asked, missing, request.code.is_current)
