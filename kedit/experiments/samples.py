@@ -40,8 +40,8 @@ class Samples:
             values = self._values.setdefault((row.series, row.arm, row.place, row.metric), {})
             if row.repeat in values:
                 raise ExperimentError(
-                    f"{row.experiment} on {row.model}: {row.metric} of {row.series}, arm {row.arm!r}, place {row.place}, repeat "
-                    f"{row.repeat} stands twice; keep one row"
+                    f"{row.experiment} on {row.model}: {row.metric} of {row.series}, arm {row.arm!r}, place "
+                    f"{row.place}, repeat {row.repeat} stands twice; keep one row"
                 )
             values[row.repeat] = row.value
         if not self._values:
@@ -100,8 +100,8 @@ class Samples:
         for name, part in zip(RATES, parts, strict=True):
             if part.keys() != parts[0].keys():
                 raise ExperimentError(
-                    f"{self.experiment} on {self.model}: {name} of {quantity.series} has other repeats than {RATES[0]}; S "
-                    "needs all three, run the missing cells"
+                    f"{self.experiment} on {self.model}: {name} of {quantity.series} has other repeats than "
+                    f"{RATES[0]}; S needs all three, run the missing cells"
                 )
         es, ps, ns = parts
         return {repeat: (es[repeat], ps[repeat], ns[repeat]) for repeat in es}
