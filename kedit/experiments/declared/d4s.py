@@ -14,7 +14,7 @@ EDITS = 200  # the paper goes to 1,000 and 10,000; the tiny world has 250 subjec
 CHECKPOINTS = (20, 50, 100, 150, 200)  # 20, 100 and 200 stand for the paper's 100, 500 and 1,000
 OTHER_EDITS = 120
 OTHER_CHECKPOINTS = (40, 80, 120)
-TYPED = 40
+TYPED = 20
 MODELS = ("tiny-gptj", "tiny-llama")  # the paper's are GPT-J and LLaMA-2
 SIX = {"FT": "ft", "ROME": "rome", "MEMIT": "memit", "PMET": "pmet", "GRACE": "grace", "D4S": "d4s"}
 BOTH = ("GPT-J", "LLaMA-2 7B")
@@ -40,7 +40,7 @@ def _other_data(editors: Mapping[str, str]) -> tuple[Series, ...]:
 
 
 def _typed(editors: Mapping[str, str]) -> tuple[Series, ...]:
-    parameters = {"n": TYPED, "checkpoints": [1, 10, 20, TYPED]}
+    parameters = {"n": TYPED, "checkpoints": [1, 5, 10, TYPED]}
     return tuple(Series(label, "question-types", editor, parameters=parameters) for label, editor in editors.items())
 
 

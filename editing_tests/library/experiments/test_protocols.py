@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the protocols ask of an editor, seen by one that changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from kedit.editors import load_editor
+from kedit.editors.base import Tags
+from kedit.experiments.experiment import ExperimentError, Row
+from kedit.experiments.protocols import PROTOCOLS
+from kedit.experiments.setting import Setting
+from kedit.experiments.sources import WorldSource
+from kedit.facts import Fact
+from kedit.models.language_model import LanguageModel
+from kedit.paths import model_folder
+from kedit.updates import LowRank, Update
+
+
+class Recorder:
+    """Changes nothing and remembers what it was asked; its state counts its calls."""
+
+    name = "recorder"
+
+    def __init__(self, *, batch: bool = True, sequential: bool = True) -> None:
+        self.tags = Tags(batch=batch, sequential=sequential, writes_weights=True)
+        self.calls: list[tuple[Fact, ...]] = []
+        self.states: list[Any] = []
+
+    def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Any = None) -> tuple[Update, Any]:
+        self.calls.append(tuple(facts))
+        self.states.append(state)
+        name = model.weight_name(1)
+        nothing = LowRank(torch.zeros(model.d, 1), torch.zeros(model.f, 1))
+        return Update(changes={name: nothing}, base=model.fingerprint([name])), (state or 0) + 1
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return LanguageModel.from_pretrained(model_folder("tiny-gpt2"))
+
+
+@pytest.fixture(scope="module")
+def source() -> WorldSource:
+    return WorldSource()
+
+
+@pytest.fixture
+def measure(model: LanguageModel, source: WorldSource) -> Any:
+    def run(protocol: str, editor: Any, **parameters: Any) -> list[Row]:
+        before = model.fingerprint()
+        rows = list(PROTOCOLS[protocol](Setting(model, editor, source, 0), parameters))
+        assert model.fingerprint() == before
+        return rows
+
+    return run
+
+
+def value(rows: Sequence[Row], metric: str, arm: str, place: int) -> float:
+    (found,) = [row.value for row in rows if (row.metric, row.arm, row.place) == (metric, arm, place)]
+    return found
+
+
+@pytest.mark.parametrize(("mode", "sizes"), [("sequential", [1] * 6), ("batch", [3, 3])])
+def test_same_and_different(measure: Any, mode: str, sizes: list[int]) -> None:
+    editor = Recorder()
+    rows = measure("same-and-different", editor, n=3, mode=mode)
+    assert [len(call) for call in editor.calls] == sizes
+    facts = [fact for call in editor.calls for fact in call]
+    assert len({fact.subject for fact in facts[:3]}) == 1 and len({fact.subject for fact in facts[3:]}) == 3
+    assert {row.arm for row in rows} == {"same", "different"} and {row.place for row in rows} == {3}
+    assert value(rows, "EM", "same", 3) == 0.0 and value(rows, "NS", "same", 3) > 0.9  # nothing was edited
+
+
+def test_editors_are_not_asked_for_what_they_cannot(measure: Any) -> None:
+    with pytest.raises(ExperimentError, match="edits one fact a call"):
+        measure("same-and-different", Recorder(batch=False), n=3, mode="batch")
+    with pytest.raises(ExperimentError, match="cannot be called again"):
+        measure("same-and-different", Recorder(sequential=False), n=3, mode="sequential")
+    with pytest.raises(ExperimentError, match="name an editor"):
+        measure("density", None, n=6, mode="batch")
+
+
+def test_density(measure: Any) -> None:
+    editor = Recorder()
+    rows = measure("density", editor, n=6, mode="batch")
+    counts = [sorted(Counter(fact.subject for fact in call).values()) for call in editor.calls]
+    assert counts == [[1] * 6, [2] * 3, [3] * 2]
+    assert {row.arm for row in rows if row.metric == "PPL"} == {"low", "medium", "high"}
+
+
+def test_the_first_and_the_last(measure: Any) -> None:
+    editor = Recorder()
+    rows = measure("first-and-last", editor, n=4, mode="sequential")
+    # What both arms share is edited once, and both last edits go on from it.
+    assert editor.states == [None, 1, 2, 3, 3]
+    first, *_, homogeneous, heterogeneous = (call[0] for call in editor.calls)
+    assert first.subject == homogeneous.subject != heterogeneous.subject
+    assert first.prompt != homogeneous.prompt
+    assert {row.arm for row in rows} == {"homogeneous", "heterogeneous"}
+    batched = Recorder()
+    measure("first-and-last", batched, n=4, mode="batch")
+    assert [len(call) for call in batched.calls] == [4, 4]
+
+
+def test_paired_batch(measure: Any) -> None:
+    rows = measure("paired-batch", load_editor("memit"), n=2, phrase="subject-first")
+    assert value(rows, "AKD", "same", 2) == 0.0 < value(rows, "AKD", "distinct", 2)
+    behind = measure("paired-batch", load_editor("memit"), n=2, phrase="relation-first")
+    assert 0.0 < value(behind, "AKD", "same", 2) < value(behind, "AKD", "distinct", 2)
+
+
+def test_a_long_sequence(measure: Any) -> None:
+    editor = Recorder()
+    rows = measure("long-sequence", editor, facts="distinct", n=25, checkpoints=[10])
+    assert editor.states == [None, *range(1, 25)]
+    assert {row.place for row in rows if row.arm == "overall"} == {0, 10, 25}
+    assert [row.place for row in rows if row.arm == "each" and row.metric == "EM"] == list(range(1, 26))
+    assert [row.place for row in rows if row.arm == "kept"] == [20, 25]
+    assert value(rows, "L1", "overall", 25) == 1.0
+    assert value(rows, "L1", "layer 1", 10) > 0
+    assert value(rows, "CHOICE", "overall", 25) == value(rows, "CHOICE", "overall", 0) >= 0.95
+    assert value(rows, "PPL", "overall", 25) == value(rows, "PPL", "overall", 0)
+    each = [row.value for row in rows if row.arm == "each" and row.metric == "probability"]
+    assert value(rows, "probability", "early", 25) == pytest.approx(sum(each[:20]) / 20)
+    assert value(rows, "probability", "late", 25) == pytest.approx(sum(each[-20:]) / 20)
+
+
+@pytest.mark.parametrize(("facts", "subjects"), [("returning", 2), ("cases", 3)])
+def test_sequences_in_which_subjects_return(measure: Any, facts: str, subjects: int) -> None:
+    editor = Recorder()
+    measure("long-sequence", editor, facts=facts, n=6, checkpoints=[])
+    asked = [call[0].subject for call in editor.calls]
+    assert len(asked) == 6 and len(set(asked)) == subjects
+    assert (asked[0] == asked[1]) is (facts == "cases")
+    with pytest.raises(ExperimentError, match="are not known"):
+        measure("long-sequence", editor, facts="some", n=6, checkpoints=[])
+
+
+def test_a_sequence_of_batches(measure: Any) -> None:
+    editor = Recorder()
+    rows = measure("long-sequence", editor, facts="distinct", n=7, checkpoints=[3], batch=3)
+    assert [len(call) for call in editor.calls] == [3, 3, 1]
+    assert {row.place for row in rows if row.arm == "overall"} == {0, 3, 7}
+    assert len([row for row in rows if row.arm == "each" and row.metric == "EM"]) == 7
+
+
+def test_types_of_questions(measure: Any) -> None:
+    editor = Recorder()
+    rows = measure("question-types", editor, n=4, checkpoints=[2])
+    asked = [call[0] for call in editor.calls]
+    assert [fact.subject for fact in asked[:4]] == [fact.subject for fact in asked[4:8]]
+    assert {fact.target for fact in asked[4:8]} <= set("abcd") and {fact.target for fact in asked[8:]} == {"yes"}
+    for arm in ("DG", "MQ", "T/F"):
+        assert value(rows, "target tokens", arm, 0) >= 1.0
+        assert value(rows, "target PPL", arm, 0) > 1.0
+        assert {row.place for row in rows if row.arm == arm} == {0, 2, 4}
+
+
+def test_weights_that_two_edits_share(measure: Any) -> None:
+    rows = measure("weight-overlap", load_editor("memit"), share=0.01)
+    assert value(rows, "overlap", "same", 0) > value(rows, "overlap", "different", 0)
+    assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
+
+
+def test_keys_of_a_pair(measure: Any) -> None:
+    rows = measure("key-pair", load_editor("memit"), mode="batch")
+    assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
+    assert value(rows, "key cosine", "different", 0) < 0.9
+
+
+def test_counts(measure: Any) -> None:
+    rows = measure("counts", None)
+    assert value(rows, "subjects", "All", 0) == 250
+    with pytest.raises(ExperimentError, match="takes no parameters"):
+        measure("counts", None, n=1)
