@@ -11,9 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kedit.commands.answers import Answer, json_data
+from kedit.commands.datasets import dataset
 from kedit.commands.editing import commit, edit, undo
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
+from kedit.datasets import DatasetError
 from kedit.editors.base import EditorError
 from kedit.facts import FactError
 from kedit.locate_then_edit.solvers import SolveError
@@ -28,6 +30,7 @@ __all__ = ["execute"]
 FAILED, WRONG = 1, 2
 COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
     {
+        "dataset": dataset,
         "editors": editors,
         "edit": edit,
         "undo": undo,
@@ -53,7 +56,7 @@ def execute(options: Namespace) -> int:
         return _fail("interrupted; nothing was changed", FAILED)
     except (UpdateError, SolveError, OSError) as error:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
-    except (SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
+    except (DatasetError, SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError) as error:
         return _fail(str(error), WRONG)
     text = json.dumps(json_data(answer.data), indent=1, allow_nan=False) if options.json else "\n".join(answer.lines)
     sys.stdout.write(text + "\n")
