@@ -81,3 +81,20 @@ def test_a_path_is_never_taken_for_an_id(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(DatasetError, match=r"^lab/zsre: cannot be read .*hf:lab/zsre"):
         read_dataset("lab/zsre")
     assert calls == []
+
+
+def test_the_library_itself_reads_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It fills the fields that a record lacks with null."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    full = published.counterfact(0)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    written(folder, [full, published.multi_counterfact(1)], "train.jsonl")
+    found = read_dataset(f"hf:{folder}")
+    assert found.facts() == read_dataset(folder / "train.jsonl").facts()
+    assert found.format == "counterfact"
+    with pytest.raises(DatasetError, match=r"cannot be loaded \(ValueError: .*test.*\); check the id, split, revision"):
+        read_dataset(f"hf:{folder}", split="test")
