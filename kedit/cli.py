@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "editors", help="list the built-in editors, their tags and what each is known to fail"
     )
     listing.add_argument("--json", action="store_true", help="print JSON on stdout, with reasons and models")
+    _dataset_command(commands)
     edit = _session_command(commands, "edit", "edit facts in a new or saved session", _EDIT)
     edit.add_argument(
         "--editor", metavar="NAME", help="built-in name or package.module:Attribute; as before if left out"
@@ -114,6 +115,24 @@ def gate_parser() -> argparse.ArgumentParser:
     diff.add_argument("old", metavar="OLD", help="report.json or its folder")
     diff.add_argument("new", metavar="NEW", help="report.json or its folder")
     return top
+
+
+def _dataset_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`kedit dataset`; the function behind each word is in `kedit.commands.datasets`."""
+    top = commands.add_parser("dataset", help="count or convert a published data set of facts")
+    words = top.add_subparsers(dest="word", required=True)
+    for name, summary in (
+        ("stats", "print S2RKE's tables 1 and 2 for a data set, and how many prompts and objects it has"),
+        ("convert", "write the facts of a data set as a file for `kedit edit --facts`"),
+    ):
+        word = words.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {_STATUS}")
+        word.add_argument("file", metavar="FILE", help="JSON list or JSON Lines, or hf:OWNER/NAME")
+        if name == "convert":
+            word.add_argument("out", metavar="OUT", help="must not be there; JSON Lines if it ends in .jsonl")
+        word.add_argument("--format", metavar="NAME", help="s2rke, counterfact, mquake, zsre, knowedit or kedit")
+        word.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="such as target=answers")
+        word.add_argument("--skip-bad", action="store_true", help="leave bad records out and list them")
+        word.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 def _session_command(

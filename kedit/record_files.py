@@ -119,8 +119,8 @@ class RecordFile:
                     ) from error
                 self._widen(window, number)
                 continue
-            # A number may go on behind the window.
-            if end < len(window.text) or window.ended:
+            # What looks like a number's end may be its middle, where the window cuts it behind a point or an `e`.
+            if end <= len(window.text) - _EDGE or window.ended:
                 self._refuse_long(end - window.at, number)
                 window.at = end
                 return value

@@ -11,10 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kedit.commands.answers import Answer, json_data
+from kedit.commands.datasets import dataset
 from kedit.commands.editing import commit, edit, undo
 from kedit.commands.experiments import experiment
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
+from kedit.datasets import DatasetError
 from kedit.editors.base import EditorError
 from kedit.experiments.experiment import ExperimentError
 from kedit.facts import FactError
@@ -28,8 +30,12 @@ from kedit.updates import UpdateError
 __all__ = ["execute"]
 
 FAILED, WRONG = 1, 2
+WRONG_INPUT = (
+    DatasetError, EditorError, ExperimentError, FactError, MetricError, ModelError, SessionError, StatisticsError
+)  # fmt: skip
 COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
     {
+        "dataset": dataset,
         "editors": editors,
         "edit": edit,
         "undo": undo,
@@ -56,9 +62,7 @@ def execute(options: Namespace) -> int:
         return _fail("interrupted; nothing was changed", FAILED)
     except (UpdateError, SolveError, OSError) as error:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
-    except (
-        SessionError, FactError, EditorError, ModelError, StatisticsError, MetricError, ExperimentError
-    ) as error:  # fmt: skip
+    except WRONG_INPUT as error:
         return _fail(str(error), WRONG)
     text = json.dumps(json_data(answer.data), indent=1, allow_nan=False) if options.json else "\n".join(answer.lines)
     sys.stdout.write(text + "\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is raised when a data set cannot be read."""
+"""The error of data sets."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ __all__ = ["DatasetError"]
 
 
 class DatasetError(ValueError):
-    """A file or a record that cannot be used; the message names the file, the record, the field and the mend."""
+    """Data that cannot be read, made or sampled as asked; the message names the record, the field and the mend."""

@@ -47,35 +47,34 @@ class Node:
 
     def text(self, name: str) -> str:
         """A text that is not empty, without blanks at its ends."""
-        return _text(self.value(name, "a text"), self.label(name)).strip()
+        return self._text(self.value(name, "a text"), name).strip()
 
     def prompt(self, name: str) -> str:
         """A text that is not empty, without blanks at its end."""
-        return _text(self.value(name, "a text"), self.label(name)).rstrip()
+        return self._text(self.value(name, "a text"), name).rstrip()
 
     def prompts(self, *names: str) -> tuple[str, ...]:
         """The texts of the fields of these names that are there: lists of texts, or texts."""
         found: list[str] = []
         for name in names:
-            if self.has(name):
-                value, label = self.values[name], self.label(name)
-                if isinstance(value, str):
-                    found.append(_text(value, label).rstrip())
-                elif isinstance(value, list):
-                    found += [_text(one, label, place).rstrip() for place, one in enumerate(value)]
-                else:
-                    raise DatasetError(f"{label} is {shown(value)}; give a list of texts")
+            value = self.values.get(name)
+            if isinstance(value, list):
+                found += [self._text(one, name, place).rstrip() for place, one in enumerate(value)]
+            elif isinstance(value, str):
+                found.append(self._text(value, name).rstrip())
+            elif value is not None:
+                raise DatasetError(f"{self.label(name)} is {shown(value)}; give a list of texts")
         return tuple(found)
 
     def answer(self, name: str) -> str:
         """A text, or the first of a list of texts or of a list of lists of texts that all say the same."""
-        value, label = self.value(name, "a text or a list of texts"), self.label(name)
+        value = self.value(name, "a text or a list of texts")
         for _ in range(2):
             if isinstance(value, list):
                 if not value:
-                    raise DatasetError(f"{label} is an empty list; give at least one text")
+                    raise DatasetError(f"{self.label(name)} is an empty list; give at least one text")
                 value = value[0]
-        return _text(value, label).strip()
+        return self._text(value, name).strip()
 
     def identity(self, name: str) -> str:
         """A text or an integer that names the record, as a text; empty if there is none."""
@@ -87,21 +86,18 @@ class Node:
         # Long integers cannot be written out.
         if isinstance(value, int) and value.bit_length() > 64:
             raise DatasetError(f"{self.label(name)} is an integer of {value.bit_length()} bits; give one of up to 64")
-        return str(value) if isinstance(value, int) else _text(value, self.label(name)).strip()
+        return str(value) if isinstance(value, int) else self._text(value, name).strip()
 
     def node(self, name: str) -> Node:
         """An object."""
-        return _node(self.value(name, "an object"), self.label(name), f"{self.path}{name}.")
+        return self._node(self.value(name, "an object"), name)
 
     def nodes(self, name: str) -> list[Node]:
         """A list of at least one object."""
         value = self.value(name, "a list of objects")
         if not isinstance(value, list) or not value:
             raise DatasetError(f"{self.label(name)} is {shown(value)}; give a list of at least one object")
-        return [
-            _node(one, f"field '{self.path}{name}[{place}]'", f"{self.path}{name}[{place}].")
-            for place, one in enumerate(value)
-        ]
+        return [self._node(one, f"{name}[{place}]") for place, one in enumerate(value)]
 
     def template(self, name: str, subject: str) -> Prompt:
         """A prompt with ``{}`` where the subject stands."""
@@ -116,6 +112,24 @@ class Node:
             return mark(self.prompt(name), subject)
         except FactError as error:
             raise DatasetError(f"{self.label(name)}: {error}") from error
+
+    def _node(self, value: Any, name: str) -> Node:
+        if not isinstance(value, Mapping):
+            raise DatasetError(f"{self.label(name)} is {shown(value)}; give an object")
+        return Node(value, f"{self.path}{name}.")
+
+    def _text(self, value: Any, name: str, place: int | None = None) -> str:
+        if isinstance(value, str) and value and not value.isspace() and len(value) <= TEXT_LIMIT:
+            if value.isascii() or not _HALVES.search(value):
+                return value
+            problem = f"holds half a character, as in {shown(value)}; write it whole"
+        elif not isinstance(value, str):
+            problem = f"is {shown(value)}; give a text"
+        elif len(value) > TEXT_LIMIT:
+            problem = f"has {len(value):,} characters; give at most {TEXT_LIMIT:,}"
+        else:
+            problem = "is empty; give a text"
+        raise DatasetError(f"{self.label(name if place is None else f'{name}[{place}]')} {problem}")
 
 
 def checked(fact: Fact) -> Fact:
@@ -134,23 +148,3 @@ def shown(value: Any) -> str:
         return "a long integer"
     told = ascii(value) if isinstance(value, str) and _HALVES.search(value) else repr(value)
     return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}..."
-
-
-def _text(value: Any, label: str, place: int | None = None) -> str:
-    if isinstance(value, str) and value and not value.isspace() and len(value) <= TEXT_LIMIT:
-        if value.isascii() or not _HALVES.search(value):
-            return value
-        problem = f"holds half a character, as in {shown(value)}; write it whole"
-    elif not isinstance(value, str):
-        problem = f"is {shown(value)}; give a text"
-    elif len(value) > TEXT_LIMIT:
-        problem = f"has {len(value):,} characters; give at most {TEXT_LIMIT:,}"
-    else:
-        problem = "is empty; give a text"
-    raise DatasetError(f"{label}{'' if place is None else f', text {place},'} {problem}")
-
-
-def _node(value: Any, label: str, path: str) -> Node:
-    if not isinstance(value, Mapping):
-        raise DatasetError(f"{label} is {shown(value)}; give an object")
-    return Node(value, path)

@@ -63,12 +63,18 @@ def read_dataset(source: str | Path, format: str | None = None, *, skip_bad: boo
                     raise DatasetError(f"{where}: {reason}") from error
                 skipped.append(Skipped(number, reason))
     except RecordFileError as error:
-        raise DatasetError(_short(str(error))) from error
+        hint = f"; a data set of the Hugging Face Hub is written {HUB}{source}" if _may_be_id(source) else ""
+        raise DatasetError(_short(f"{error}{hint}")) from error
     if not records or format is None or chosen is None:
         first = f", the first left out is record {skipped[0].record}: {skipped[0].reason}" if skipped else ""
         raise DatasetError(f"{items.name}: there are no facts in it; give at least one good record{first}")
     kept = MappingProxyType({**place, **chosen})
     return Dataset(tuple(records), format, items.name, items.fingerprint, kept, tuple(skipped))
+
+
+def _may_be_id(source: str | Path) -> bool:
+    """Whether somebody may have meant an id of the Hub; never taken for one unasked, for a path may be mistyped."""
+    return str(source).count("/") == 1 and not Path(source).exists() and not Path(source).suffix
 
 
 def _options(format: str, given: Mapping[str, str]) -> Mapping[str, str]:  # noqa: A002

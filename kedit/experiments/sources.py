@@ -8,6 +8,7 @@ from typing import Protocol
 
 from kedit.datasets.questions import Question as QuestionType
 from kedit.datasets.sampling import Sampler
+from kedit.datasets.statistics import Statistics
 from kedit.experiments.experiment import ExperimentError
 from kedit.facts import Fact
 from kedit.metrics import Question
@@ -15,7 +16,6 @@ from kedit.worlds.pairs import Phrase, world_pairs
 from kedit.worlds.question_types import world_question_types
 from kedit.worlds.questions import questions
 from kedit.worlds.sampling import Sampler as WorldSampler
-from kedit.worlds.summary import Statistics
 from kedit.worlds.world import World
 
 __all__ = ["Source", "WorldSource", "open_source"]

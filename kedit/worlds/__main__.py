@@ -62,9 +62,9 @@ def _generate(seed: int, out: Path) -> None:
 
 
 def _statistics(seed: int) -> None:
-    from kedit.worlds.summary import tables
+    from kedit.datasets.statistics import tables
 
-    sys.stdout.write(tables(World.generate(seed).statistics()) + "\n")
+    sys.stdout.write(tables(World.generate(seed).statistics(), "World") + "\n")
 
 
 def _train(options: argparse.Namespace) -> None:

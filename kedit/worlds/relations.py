@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-CATEGORIES = ("Person", "Organization", "Building", "Artifact", "Abstraction", "GeoEntity")
+from kedit.datasets.categories import CATEGORIES
+
+__all__ = ["CATEGORIES", "Relation", "relation", "relations", "relations_of"]
 
 
 @dataclass(frozen=True, slots=True)

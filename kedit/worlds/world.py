@@ -12,27 +12,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kedit.datasets.categories import CLASSES
 from kedit.datasets.errors import DatasetError
+from kedit.datasets.statistics import Counted, Statistics, measure
 from kedit.facts import Fact
 from kedit.worlds import sentences
 from kedit.worlds.entries import Entry, Subject
 from kedit.worlds.names import description, person_names, thing_names
 from kedit.worlds.relations import CATEGORIES, Relation, relation, relations, relations_of
-from kedit.worlds.summary import Statistics, measure
 from kedit.worlds.texts import draw_document
 
 _CELEBRITIES = 50
 _PERSONS = 100
 _OTHERS = 20  # of each of the five categories that are not Person
 _NEIGHBORS = 4
-_CLASSES = {
-    "Person": "<wordnet_person_100007846>",
-    "Organization": "<wordnet_organization_108008335>",
-    "Building": "<wordnet_building_102913152>",
-    "Artifact": "<wordnet_artifact_100021939>",
-    "Abstraction": "<wordnet_abstraction_100002137>",
-    "GeoEntity": "<yagoGeoEntity>",
-}
 
 
 class WorldError(DatasetError):
@@ -105,7 +98,7 @@ class World:
 
     def statistics(self) -> Statistics:
         """Counts in the form of S2RKE's tables 1 and 2."""
-        return measure(self.subjects, self.entries)
+        return measure([Counted(e.subject.name, e.relation.name, e.subject.category) for e in self.entries])
 
     def corpus(self, n: int, seed: int) -> list[str]:
         """`n` texts of one or two true sentences, said in the ways used in training."""
@@ -202,7 +195,7 @@ def _record(subject: Subject, entries: Sequence[Entry]) -> dict[str, Any]:
     slug = subject.name.replace(" ", "_")
     return {
         "subjectID": subject.number,
-        "class": _CLASSES[subject.category],
+        "class": CLASSES[subject.category],
         "subject": {
             "name": subject.name,
             "URL": f"/resource/{slug}",
@@ -226,7 +219,7 @@ def _record(subject: Subject, entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _read_record(number: int, row: Mapping[str, Any]) -> tuple[Subject, list[Entry]]:
-    category = {label: category for category, label in _CLASSES.items()}[row["class"]]
+    category = {label: category for category, label in CLASSES.items()}[row["class"]]
     subject = Subject(number, category, row["subject"]["name"], row["subject"]["description"])
     entries = [
         Entry(
