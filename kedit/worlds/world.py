@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kedit.datasets.categories import CLASSES
 from kedit.datasets.errors import DatasetError
+from kedit.datasets.star_topology import star_record, star_rewrite
 from kedit.facts import Fact
 from kedit.worlds import sentences
 from kedit.worlds.entries import Entry, Subject
@@ -25,14 +27,6 @@ _CELEBRITIES = 50
 _PERSONS = 100
 _OTHERS = 20  # of each of the five categories that are not Person
 _NEIGHBORS = 4
-_CLASSES = {
-    "Person": "<wordnet_person_100007846>",
-    "Organization": "<wordnet_organization_108008335>",
-    "Building": "<wordnet_building_102913152>",
-    "Artifact": "<wordnet_artifact_100021939>",
-    "Abstraction": "<wordnet_abstraction_100002137>",
-    "GeoEntity": "<yagoGeoEntity>",
-}
 
 
 class WorldError(DatasetError):
@@ -199,34 +193,28 @@ def _entries(
 
 
 def _record(subject: Subject, entries: Sequence[Entry]) -> dict[str, Any]:
-    slug = subject.name.replace(" ", "_")
-    return {
-        "subjectID": subject.number,
-        "class": _CLASSES[subject.category],
-        "subject": {
-            "name": subject.name,
-            "URL": f"/resource/{slug}",
-            "original_name": f"<{slug}>",
-            "description": subject.description,
-        },
-        "Star_Topology": [
-            {
-                "requested_rewrite": {
-                    "prompt": entry.relation.templates[0],
-                    "relation": f"<{entry.relation.name}>",
-                    "target_true": entry.true,
-                    "target_new": entry.new,
-                },
-                "paraphrase_prompts": list(entry.paraphrases),
-                "neighborhood_prompts": list(entry.neighborhood),
-            }
+    return star_record(
+        number=subject.number,
+        label=CLASSES[subject.category],
+        name=subject.name,
+        slug=subject.name.replace(" ", "_"),
+        description=subject.description,
+        rewrites=[
+            star_rewrite(
+                prompt=entry.relation.templates[0],
+                relation=entry.relation.name,
+                true=entry.true,
+                new=entry.new,
+                paraphrases=entry.paraphrases,
+                neighborhood=entry.neighborhood,
+            )
             for entry in entries
         ],
-    }
+    )
 
 
 def _read_record(number: int, row: Mapping[str, Any]) -> tuple[Subject, list[Entry]]:
-    category = {label: category for category, label in _CLASSES.items()}[row["class"]]
+    category = {label: category for category, label in CLASSES.items()}[row["class"]]
     subject = Subject(number, category, row["subject"]["name"], row["subject"]["description"])
     entries = [
         Entry(
