@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from kedit.datasets.errors import DatasetError
 from kedit.facts import Fact
 
-__all__ = ["S2RKE_REPEATS", "Sampler", "group"]
+__all__ = ["S2RKE_REPEATS", "Sampler", "draw_without", "group"]
+
+T = TypeVar("T")
 
 S2RKE_REPEATS = 30  # draws of each experiment (S2RKE, section 4.2)
 
@@ -112,6 +114,15 @@ def group(facts: Iterable[Fact]) -> tuple[dict[str, list[Fact]], int]:
         seen.add(fact.prompt.text)
         groups.setdefault(fact.subject, []).append(fact)
     return groups, left_out
+
+
+def draw_without(rng: random.Random, pool: Sequence[T], excluded: Collection[T], count: int) -> list[T]:
+    """`count` of the pool's items, none of them excluded, or all that there are.
+
+    Its cost does not grow with the pool. The pool has every item once.
+    """
+    drawn = rng.sample(pool, min(len(pool), count + len(excluded)))  # enough, whichever of them are excluded
+    return [item for item in drawn if item not in excluded][:count]
 
 
 def _generator(*parts: str | int) -> random.Random:

@@ -14,6 +14,7 @@ from typing import Any
 
 from kedit.datasets.categories import CLASSES
 from kedit.datasets.errors import DatasetError
+from kedit.datasets.star_topology import star_record, star_rewrite
 from kedit.datasets.statistics import Counted, Statistics, measure
 from kedit.facts import Fact
 from kedit.worlds import sentences
@@ -192,30 +193,24 @@ def _entries(
 
 
 def _record(subject: Subject, entries: Sequence[Entry]) -> dict[str, Any]:
-    slug = subject.name.replace(" ", "_")
-    return {
-        "subjectID": subject.number,
-        "class": CLASSES[subject.category],
-        "subject": {
-            "name": subject.name,
-            "URL": f"/resource/{slug}",
-            "original_name": f"<{slug}>",
-            "description": subject.description,
-        },
-        "Star_Topology": [
-            {
-                "requested_rewrite": {
-                    "prompt": entry.relation.templates[0],
-                    "relation": f"<{entry.relation.name}>",
-                    "target_true": entry.true,
-                    "target_new": entry.new,
-                },
-                "paraphrase_prompts": list(entry.paraphrases),
-                "neighborhood_prompts": list(entry.neighborhood),
-            }
+    return star_record(
+        number=subject.number,
+        label=CLASSES[subject.category],
+        name=subject.name,
+        slug=subject.name.replace(" ", "_"),
+        description=subject.description,
+        rewrites=[
+            star_rewrite(
+                prompt=entry.relation.templates[0],
+                relation=entry.relation.name,
+                true=entry.true,
+                new=entry.new,
+                paraphrases=entry.paraphrases,
+                neighborhood=entry.neighborhood,
+            )
             for entry in entries
         ],
-    }
+    )
 
 
 def _read_record(number: int, row: Mapping[str, Any]) -> tuple[Subject, list[Entry]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from kedit.facts import check_facts
+from kedit.datasets.errors import DatasetError
+from kedit.datasets.pairs import pairs
+from kedit.datasets.relation_tables import relation_noun
+from kedit.facts import Fact, Prompt, check_facts
 from kedit.worlds import World, WorldError
 from kedit.worlds.pairs import Phrase, world_pairs
 from kedit.worlds.relations import relation
@@ -59,3 +62,67 @@ def test_too_many_pairs_of_the_world_are_refused() -> None:
         world_pairs(WORLD, 17, 0)
     with pytest.raises(WorldError, match="phrase 'passive' is not known"):
         world_pairs(WORLD, 2, 0, "passive")  # type: ignore[arg-type]
+
+
+def any_facts(count: int) -> list[Fact]:
+    """Facts of as many subjects, four relations in turn."""
+    relations = ("P19", "<hasAcademicAdvisor>", "hasPetName", "born_in")
+    return [
+        Fact(Prompt("", f"S{i}", " is linked to"), f"new {i}", f"old {i}", relation=relations[i % 4])
+        for i in range(count)
+    ]
+
+
+NOUNS = {
+    "P19": "place of birth",
+    "<hasAcademicAdvisor>": "academic advisor",
+    "hasPetName": "has Pet Name",
+    "born_in": "cradle",
+}
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_pairs_of_any_facts_have_the_templates_of_the_paper(n: int) -> None:
+    facts = any_facts(20)
+    by_target = {fact.target: fact for fact in facts}
+    for seed in range(10):
+        same, distinct = pairs(facts, n, seed, nouns={"born_in": "cradle"})
+        check_facts(same)
+        check_facts(distinct)
+        assert len({fact.subject for fact in same}) == 1
+        assert len({fact.subject for fact in [same[0], *distinct]}) == n + 1
+        assert [(f.relation, f.target, f.true) for f in same] == [(f.relation, f.target, f.true) for f in distinct]
+        assert len({fact.relation for fact in same}) == n
+        for fact in same + distinct:
+            source, noun = by_target[fact.target], NOUNS[fact.relation]
+            assert (fact.true, fact.relation) == (source.true, source.relation)
+            assert fact.prompt.text == f"{fact.subject}'s {noun} is"
+            assert fact.paraphrases == (f"The name of the {noun} of {fact.subject} is",)
+            assert fact.neighborhood == (f"{source.subject}'s {noun} is",)
+            assert source.subject not in {f.subject for f in same + distinct}
+
+
+def test_the_other_phrase_is_the_same_draw() -> None:
+    first, second = (pairs(any_facts(20), 3, 5, phrase) for phrase in ("subject-first", "relation-first"))
+    for one, other in zip(first[0] + first[1], second[0] + second[1], strict=True):
+        assert (one.prompt.text,) == other.paraphrases
+        assert (other.prompt.text,) == one.paraphrases
+    assert pairs(any_facts(20), 3, 5) == first != pairs(any_facts(20), 3, 6)
+
+
+def test_names_may_be_given() -> None:
+    same, distinct = pairs(any_facts(4), 4, 0, names=["Ann", "Bob", "Cy", "Di", "Ed", "S0"])
+    assert {fact.subject for fact in [same[0], *distinct]} == {"Ann", "Bob", "Cy", "Di", "Ed"}
+    with pytest.raises(DatasetError, match="on 5 other subjects: there are 0"):
+        pairs(any_facts(4), 4, 0)
+    with pytest.raises(DatasetError, match="the facts name 4 relations"):
+        pairs(any_facts(20), 5, 0)
+    with pytest.raises(DatasetError, match="phrase 'passive' is not known"):
+        pairs(any_facts(20), 2, 0, "passive")  # type: ignore[arg-type]
+
+
+def test_a_property_without_a_noun_is_named() -> None:
+    assert relation_noun("P9999", {"P9999": "shoe size"}) == "shoe size"
+    for name in ("P9999", "", "<>"):
+        with pytest.raises(DatasetError, match="has no noun; name one"):
+            relation_noun(name)
