@@ -88,7 +88,7 @@ def evaluate_tasks(
                     lm=harness_model(model, batch_size=batch_size),
                     task_dict={
                         "tasks": {name: task for _, part in loaded for name, task in part["tasks"].items()},
-                        "groups": {name: group for _, part in loaded for name, group in part["groups"].items()},
+                        "groups": {name: group for _, part in loaded for name, group in part.get("groups", {}).items()},
                     },
                     limit=limit,
                     cache_requests=False,

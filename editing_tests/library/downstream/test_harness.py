@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 import socket
@@ -35,14 +36,15 @@ TASKS = Path(lm_eval.__file__).parent / "tasks"
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Every connection is refused and noted."""
+    """Every connection and every look for an address is refused and noted."""
     tried: list[Any] = []
 
-    def refuse(_socket: socket.socket, address: Any) -> None:
+    def refuse(*address: Any, **_: Any) -> None:
         tried.append(address)
         raise OSError("no network in this test")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     yield tried
     assert tried == []
 
@@ -130,8 +132,9 @@ def test_a_memory_answers_too(base: LanguageModel, asked: list[Question]) -> Non
 
 
 def test_nothing_is_left_changed(base: LanguageModel, asked: list[Question]) -> None:
-    model = base.copy()
+    model = LanguageModel(base.copy().module, copy.deepcopy(base.tokenizer))
     model.module.train()
+    model.tokenizer.pad_token = None  # the harness wants one
     task = world_task(asked)
     tokenizer, level = repr(model.tokenizer), logging.getLogger("lm_eval").level
     parameters = {name: id(parameter) for name, parameter in model.module.named_parameters()}
@@ -150,6 +153,31 @@ def test_limit_and_names(base: LanguageModel, asked: list[Question]) -> None:
     mixed = [wrong, *asked[1:4]]
     found = evaluate_tasks(base, [world_task(mixed), world_task(asked, "known")], limit=2)
     assert found == {"world": {"acc,none": 0.5}, "known": {"acc,none": 1.0}}
+
+
+def test_examples_before_the_question(
+    base: LanguageModel, asked: list[Question], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = world_task(asked)
+    task.set_config("num_fewshot", 1)
+
+    def contexts(asked_for: Any, **options: Any) -> list[str]:
+        evaluate_tasks(base, [asked_for], limit=2, **options)
+        return [instance.args[0] for instance in task.instances]
+
+    own, two = contexts(task), contexts(task, num_fewshot=2)
+    assert {text.count("\n\n") for text in own} == {1}
+    assert {text.count("\n\n") for text in two} == {2}
+    assert contexts(task) == own != contexts(task, seed=1)
+
+    class Manager:
+        def load(self, specs: list[str]) -> dict[str, Any]:
+            assert specs == ["questions"]
+            return {"tasks": {"world": task}, "groups": {}}
+
+    monkeypatch.setattr("lm_eval.tasks.TaskManager", lambda **_: Manager())
+    assert contexts(Benchmark("questions", 2, "acc,none", "nobody")) == two
+    assert contexts(Benchmark("questions", 2, "acc,none", "nobody"), num_fewshot=1) == own
 
 
 def test_a_task_without_data_is_named_and_nothing_is_downloaded(
