@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from kedit.commands.answers import Answer, plural
 from kedit.experiments.cells import CellFolder
 from kedit.experiments.collecting import Report, report_folder
 from kedit.experiments.experiment import Experiment, ExperimentError
-from kedit.experiments.grid import Bench, SourceFiles, Task, model_entry, named, request_for, tasks_of
+from kedit.experiments.grid import Bench, SourceFiles, model_entry, named, request_for, tasks_of
+from kedit.experiments.measuring import Outcome
 from kedit.experiments.progress import Progress
 from kedit.experiments.requests import write_requests
 from kedit.experiments.running import missing_tasks, run
@@ -70,9 +71,11 @@ def _run(options: Namespace, bench: Bench, declared: Mapping[str, Experiment]) -
     }
     tasks = [task for one in chosen for _, task in tasks_of(one, requests[one.name])]
     cells = CellFolder(folder)
+    outcomes = run(tasks, cells, jobs=options.jobs)
     write_requests(folder, requests)
     try:
-        failed = _measured(tasks, cells, options.jobs)
+        with closing(outcomes), Progress(missing_tasks(tasks, cells), cells, jobs=options.jobs) as progress:
+            failed = _failures(outcomes, progress)
     except KeyboardInterrupt:
         return Answer({}, [], f"interrupted; finished cells are in {folder}, the same command goes on from there")
     lines = [f"failed: {error}" for error in failed]
@@ -82,15 +85,13 @@ def _run(options: Namespace, bench: Bench, declared: Mapping[str, Experiment]) -
     return Answer({}, [f"all cells are measured; kedit experiment report {folder} makes tables and figures of them"])
 
 
-def _measured(tasks: Sequence[Task], cells: CellFolder, jobs: int) -> list[str]:
-    """Errors of the cells that failed."""
+def _failures(outcomes: Iterable[Outcome], progress: Progress) -> list[str]:
+    """Errors of the cells that failed, after all have ended."""
     failed = []
-    shown = Progress(missing_tasks(tasks, cells), cells, jobs=jobs)
-    with shown as progress, closing(run(tasks, cells, jobs=jobs)) as outcomes:
-        for outcome in outcomes:
-            progress.tell(outcome)
-            if outcome.error:
-                failed.append(outcome.error)
+    for outcome in outcomes:
+        progress.tell(outcome)
+        if outcome.error:
+            failed.append(outcome.error)
     return failed
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import kedit
 from kedit.experiments.experiment import ExperimentError
 
-__all__ = ["code_fingerprint", "file_fingerprint", "folder_fingerprint"]
+__all__ = ["code_fingerprint", "file_fingerprint", "folder_fingerprint", "own_sources"]
 
 # What a cell's numbers depend on; the rest of the package only shows them.
 _MEASURING = (
@@ -51,7 +51,7 @@ def code_fingerprint(*modules: str) -> str:
     """
     package = Path(kedit.__file__).parent
     digest = hashlib.sha256()
-    own = sorted({source for name in _MEASURING for source in _sources(package / name)})
+    own = own_sources()
     for source in own:
         _add(digest, source.relative_to(package).as_posix(), source)
     for module in sorted(set(modules)):
@@ -59,6 +59,12 @@ def code_fingerprint(*modules: str) -> str:
             if source not in own:
                 _add(digest, f"{module} {source.relative_to(root).as_posix()}", source)
     return digest.hexdigest()[:16]
+
+
+def own_sources() -> list[Path]:
+    """Sources of kedit that a measurement depends on."""
+    package = Path(kedit.__file__).parent
+    return sorted({source for name in _MEASURING for source in _sources(package / name)})
 
 
 def file_fingerprint(path: Path) -> str:

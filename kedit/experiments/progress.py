@@ -66,7 +66,7 @@ class Progress:
         self._bar: Any = None
         if self._stream.isatty() and tasks:
             form = "{n_fmt}/{total_fmt} cells |{bar}| {elapsed}{postfix}"
-            self._bar = tqdm(total=len(tasks), file=self._stream, bar_format=form, dynamic_ncols=True)
+            self._bar = tqdm(total=len(tasks), file=self._stream, bar_format=form, dynamic_ncols=True, mininterval=0)
 
     def __enter__(self) -> Progress:
         return self

@@ -44,6 +44,12 @@ def run(
     """
     if jobs < 1:
         raise ExperimentError(f"{jobs} jobs do nothing; give a number from 1 on")
+    return _run(tasks, folder, executor, jobs)
+
+
+def _run(
+    tasks: Iterable[Task], folder: CellFolder, executor: Executor | None, jobs: int
+) -> Generator[Outcome, None, None]:
     with folder.alone():
         missing = missing_tasks(tasks, folder)
         with closing(_outcomes(missing, executor, min(jobs, len(missing)))) as outcomes:
@@ -91,12 +97,11 @@ def _processes(jobs: int) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
     finally:
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)
 
 
 def _prepare_worker() -> None:

@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,8 +20,8 @@ from kedit.experiments.experiment import Experiment, Figure, Row, Series
 from kedit.experiments.grid import Bench, ModelEntry, Task, model_entry, request_for, tasks_of
 from kedit.experiments.setting import Measure, Setting
 
-LOG, SLOW = "KEDIT_TEST_LOG", "KEDIT_TEST_SLOW"
-HERE = "editing_tests.library.experiments.fakes"
+LOG = "KEDIT_TEST_LOG"
+HERE = "editing_tests.library.experiments.quick_protocols"
 BENCH = Bench(experiments=f"{HERE}:EXPERIMENTS", protocols=f"{HERE}:PROTOCOLS", source=f"{HERE}:open_source")
 
 
@@ -31,6 +32,7 @@ def open_source(facts: str, texts: str) -> str:
 def numbers(setting: Setting, parameters: Mapping[str, Any]) -> Sequence[Row]:
     """Numbers that depend on everything that a cell is named by, and on the model's weights."""
     _note(setting, parameters)
+    time.sleep(parameters.get("sleep", 0.0))
     editor = "" if setting.editor is None else setting.editor.name
     seed = hashlib.sha256(repr((editor, setting.source, setting.repeat, sorted(parameters.items()))).encode()).digest()
     draw = random.Random(seed)
@@ -68,7 +70,6 @@ def _note(setting: Setting, parameters: Mapping[str, Any]) -> None:
         with Path(name).open("a", encoding="utf-8") as file:
             editor = "" if setting.editor is None else setting.editor.name
             file.write(f"{editor} {setting.model.name} {setting.repeat} {sorted(parameters.items())}\n")
-    time.sleep(float(os.environ.get(SLOW, "0")))
 
 
 PROTOCOLS: Mapping[str, Measure] = MappingProxyType(
@@ -97,9 +98,12 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
 )
 
 
+@cache
 def entry(name: str = "tiny-gpt2") -> ModelEntry:
     return model_entry(name)
 
 
-def tasks(experiment: Experiment, *models: ModelEntry, **options: Any) -> list[Task]:
-    return [task for _, task in tasks_of(experiment, request_for(experiment, models, BENCH, **options))]
+def grid(*experiments: str | Experiment, **options: Any) -> list[Task]:
+    """Tasks on one model."""
+    chosen = [EXPERIMENTS[one] if isinstance(one, str) else one for one in experiments]
+    return [task for one in chosen for _, task in tasks_of(one, request_for(one, [entry()], BENCH, **options))]
