@@ -151,7 +151,7 @@ def number(value: float, digits: int) -> str:
     """A number with that many digits after the point, or in powers of ten where it is too large to be read."""
     if not math.isfinite(value):
         return "undefined" if math.isnan(value) else ("∞" if value > 0 else "-∞")
-    shown = f"{value:.2e}" if abs(value) >= 1e6 or 0 < abs(value) < 1e-4 and digits > 4 else f"{value:.{digits}f}"
+    shown = f"{value:.2e}" if abs(value) >= 1e6 or (0 < abs(value) < 1e-4 and digits > 4) else f"{value:.{digits}f}"
     return shown.removeprefix("-") if float(shown) == 0 else shown
 
 
