@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedit.experiments.experiment import Experiment, ExperimentError
-from kedit.experiments.panels import COLOURS, MARKERS, MEAN, STYLES, Panel, bars, label_of, lines, metric_bars, scatter
+from kedit.experiments.panels import (
+    COLOURS,
+    MARKERS,
+    STYLES,
+    Panel,
+    bars,
+    label_of,
+    lines,
+    metric_bars,
+    scatter,
+    series_marker,
+)
 from kedit.experiments.samples import Samples, by_model
 from kedit.experiments.tidy import Measured
 from kedit.files import write_atomically
@@ -146,15 +157,17 @@ def _legend(
     named = [arm for arm in arms if arm]
     handles: list[Artist] = []
     if layout == "lines":
-        mark = "o" if len(places) <= 15 else ""
-        handles = [Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=mark, ms=4) for i in range(len(series))]
+        handles = [
+            Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=series_marker(i, places), ms=4)
+            for i in range(len(series))
+        ]
         if len(named) < 2:
             return handles, list(series)
         handles += [Line2D([], [], color="#555555", linestyle=STYLES[arms.index(arm) % len(STYLES)]) for arm in named]
         return handles, [*series, *named]
     if layout == "scatter":
         handles = [Line2D([], [], color=COLOURS[arms.index(arm) % len(COLOURS)], marker="o", ls="") for arm in named]
-        handles.append(Line2D([], [], color="#555555", marker=MEAN, ms=9, ls=""))
+        handles.append(Line2D([], [], color="#555555", marker="o", ms=10, mec="black", mew=1.4, ls=""))
         named.append("mean")
         if len(series) < 2:
             return handles, named

@@ -17,13 +17,23 @@ from kedit.metrics import AKD, EM, ES, FROBENIUS, KEY_COSINE, L1, NS, PPL, PS, R
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "MARKERS", "MEAN", "STYLES", "Panel", "bars", "label_of", "lines", "metric_bars", "scatter"]
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "STYLES",
+    "Panel",
+    "bars",
+    "label_of",
+    "lines",
+    "metric_bars",
+    "scatter",
+    "series_marker",
+]
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 MARKERS = ("o", "^", "s", "D", "v", "P")
-MEAN = "X"
 _METRICS: tuple[Metric[...], ...] = (AKD, EM, ES, FROBENIUS, KEY_COSINE, L1, NS, PPL, PS, RELATIVE_CHANGE, SD, S)
 _UNITS: Mapping[str, str] = MappingProxyType({metric.name: metric.unit for metric in _METRICS})
 # More points than this need no marker.
@@ -65,6 +75,12 @@ def label_of(metric: str) -> str:
     return f"{metric} ({unit})" if unit and unit not in metric else metric
 
 
+def series_marker(i: int, places: Sequence[int]) -> str:
+    """The marker of the i-th line: none on dense lines; another one where colours come round again."""
+    again = i // len(COLOURS)
+    return MARKERS[again % len(MARKERS)] if again or len(places) <= _MARKED else ""
+
+
 def bars(axes: Axes, panel: Panel) -> None:
     """Arms of each series side by side, and the first arm minus the second as a line."""
     (metric,) = panel.metrics
@@ -95,7 +111,6 @@ def bars(axes: Axes, panel: Panel) -> None:
 def lines(axes: Axes, panel: Panel) -> None:
     """Means over places with a band of one standard error: a colour a series, a style an arm."""
     (metric,) = panel.metrics
-    marker = "o" if len(panel.places) <= _MARKED else None
     for i, name in enumerate(panel.series):
         for j, arm in enumerate(panel.arms):
             found = {
@@ -107,8 +122,8 @@ def lines(axes: Axes, panel: Panel) -> None:
             if not any(math.isfinite(mean) for mean in means):
                 continue
             axes.plot(
-                list(found), means, style, color=colour, linewidth=1.5, marker=marker, markersize=4,
-                markerfacecolor=colour if j == 0 else "white",
+                list(found), means, style, color=colour, linewidth=1.5, markersize=4,
+                marker=series_marker(i, panel.places), markerfacecolor=colour if j == 0 else "white",
             )  # fmt: skip
             low = [point.mean - point.error for point in found.values()]
             high = [point.mean + point.error for point in found.values()]
@@ -148,7 +163,7 @@ def metric_bars(axes: Axes, panel: Panel) -> None:
 
 
 def scatter(axes: Axes, panel: Panel) -> None:
-    """The second metric against the first, a point a repeat: a colour an arm, a marker a series, a cross a mean."""
+    """The second metric against the first, a point a repeat: a colour an arm, a marker a series; means are large."""
     for i, name in enumerate(panel.series):
         for j, arm in enumerate(panel.arms):
             wanted = [Quantity(metric, name, arm) for metric in panel.metrics]
@@ -160,15 +175,11 @@ def scatter(axes: Axes, panel: Panel) -> None:
                 [x[n] for n in both], [y[n] for n in both], s=36, color=COLOURS[j % len(COLOURS)],
                 marker=MARKERS[i % len(MARKERS)], alpha=0.55, linewidths=0.6, edgecolors="white",
             )  # fmt: skip
-    for j, arm in enumerate(panel.arms):
-        of_arm = [
-            [_point(panel.samples, Quantity(metric, name, arm)).mean for metric in panel.metrics]
-            for name in panel.series
-        ]
-        axes.scatter(
-            [x for x, _ in of_arm], [y for _, y in of_arm], s=110, color=COLOURS[j % len(COLOURS)], marker=MEAN,
-            edgecolors="black", linewidths=1.0, zorder=3,
-        )  # fmt: skip
+            means = [_point(panel.samples, quantity).mean for quantity in wanted]
+            axes.scatter(
+                means[:1], means[1:], s=110, color=COLOURS[j % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
+                linewidths=1.4, edgecolors="black", zorder=3,
+            )  # fmt: skip
     _finish(axes, panel, panel.metrics[1], axis="both")
 
 
