@@ -69,7 +69,7 @@ def report_page(
     if not rows:
         raise ExperimentError(f"{experiment.name}: nothing is measured yet; run it first")
     lacking = list(missing)
-    parts = [f"# {experiment.name}", "", f"{experiment.paper}, {experiment.item}: {experiment.title}.", ""]
+    parts = [f"# {experiment.name}", "", f"{experiment.paper}, {experiment.item}: {experiment.title.rstrip('.')}.", ""]
     if experiment.note:
         parts += [experiment.note, ""]
     if lacking:

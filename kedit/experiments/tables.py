@@ -87,12 +87,16 @@ def model_table(samples: Samples) -> list[str]:
 def beside(experiment: Experiment, rows: Iterable[Measured], published: Sequence[Published]) -> list[str]:
     """Published numbers beside our means where series, arm, place and metric are the same; nothing where none are."""
     samples = by_model(rows)
-    keys = list(dict.fromkeys((row.series, row.arm, row.place, row.metric) for row in published))
-    theirs = {(row.series, row.arm, row.place, row.metric, row.model): row for row in published}
-    keys = [key for key in keys if any(own.has(Quantity(key[3], *key[:3])) for own in samples.values())]
+    shown = [
+        row
+        for row in published
+        if any(own.has(Quantity(row.metric, row.series, row.arm, row.place)) for own in samples.values())
+    ]
+    keys = list(dict.fromkeys((row.series, row.arm, row.place, row.metric) for row in shown))
+    theirs = {(row.series, row.arm, row.place, row.metric, row.model): row for row in shown}
     if not keys:
         return []
-    full = list(dict.fromkeys(row.model for row in published if (row.series, row.arm, row.place, row.metric) in keys))
+    full = list(dict.fromkeys(row.model for row in shown))
     named = (*_kept([key[:3] for key in keys]), True)
     titles = [title for title, kept in zip(("series", "arm", "place", "metric"), named, strict=True) if kept]
     lines = [
@@ -113,8 +117,8 @@ def beside(experiment: Experiment, rows: Iterable[Measured], published: Sequence
                 ]
             )
         )
-    percent = "; percent of the paper are shares here" if any(row.unit == "%" for row in published) else ""
-    notes = dict.fromkeys(f"{row.row}, {row.metric}: {row.note}." for row in published if row.note)
+    percent = "; percent of the paper are shares here" if any(row.unit == "%" for row in shown) else ""
+    notes = dict.fromkeys(f"{row.row}, {row.metric}: {row.note}." for row in shown if row.note)
     title = f"{experiment.paper}, {experiment.item}: published numbers beside our means{percent}"
     return [*_folded(title, lines, len(keys)), *(f"- {cleaned(note)}" for note in notes), *([""] if notes else [])]
 

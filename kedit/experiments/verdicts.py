@@ -191,7 +191,8 @@ def _centred_ranks(x: Array, weights: Array, total: Array) -> Array:
     """Mean rank of each point among the weighted points, less the mean of ranks: (samples, points)."""
     below = (x[:, None] < x[None, :]).astype(np.float64)
     level = (x[:, None] == x[None, :]).astype(np.float64)
-    return weights @ (below + 0.5 * level) - total / 2
+    ranks: Array = weights @ (below + 0.5 * level) - total / 2
+    return ranks
 
 
 def _interval(resampled: Array) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kedit.experiments.panels import COLOURS
 from kedit.reports.cells import Cell
 from kedit.reports.protocols import BATCH_SIZES, STREAM_CHECKPOINTS
 from kedit.reports.table import Spread, spread
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["FigureError", "draw_figure", "series"]
-
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 class FigureError(RuntimeError):
@@ -54,7 +52,7 @@ def draw_figure(cells: Sequence[Cell], path: Path, one_by_one: Sequence[str] = (
     except ImportError as error:
         raise FigureError("the figure needs matplotlib; install kedit[figures]") from error
     editors = list(dict.fromkeys(cell.editor for cell in cells))
-    colours = {editor: _COLOURS[i % len(_COLOURS)] for i, editor in enumerate(editors)}
+    colours = {editor: COLOURS[i % len(COLOURS)] for i, editor in enumerate(editors)}
     # Same cells, same bytes: no date, no random ids.
     with mpl.rc_context({"svg.hashsalt": "kedit", "svg.fonttype": "path", "font.size": 10}):
         figure = Figure(figsize=(10, 4.2), layout="constrained", facecolor="white")

@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
+from kedit.experiments.experiment import Claim, Experiment, Figure, Series
 from kedit.experiments.tidy import Measured
+
+BARS = Figure("bars", ("EM",))
 
 
 def rows_of(
@@ -28,3 +32,27 @@ def rows_of(
         for n in range(repeats)
         for metric in metrics
     ]
+
+
+def experiment_of(
+    name: str = "invented",
+    *,
+    paper: Literal["S2RKE", "MEMIT-Merge", "D4S", "kedit"] = "S2RKE",
+    item: str = "figure 3",
+    series: Sequence[str] = ("MEMIT",),
+    figure: Figure = BARS,
+    claims: Sequence[Claim] = (),
+    note: str = "",
+) -> Experiment:
+    """An experiment that those rows may be of."""
+    return Experiment(
+        name=name,
+        paper=paper,
+        item=item,
+        title="What it shows",
+        series=tuple(Series(label, "invented") for label in series),
+        figure=figure,
+        claims=tuple(claims),
+        repeats=5,
+        note=note,
+    )
