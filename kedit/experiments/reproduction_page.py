@@ -70,7 +70,7 @@ def reproduction_page(
         if others:
             raise ExperimentError(f"{experiment.name}: rows of {', '.join(others)} among its own; pass its rows only")
         found[experiment.name] = answers(experiment, own) if own else ()
-    parts = ["# Reproduction", "", _INTRODUCTION, *_summary(ordered, found), *_failures(ordered, found)]
+    parts = ["# Reproduction", "", _INTRODUCTION, *_summary(ordered, found, rows), *_failures(ordered, found)]
     for paper in _PAPERS:
         mine = [experiment for experiment in ordered if experiment.paper == paper]
         if mine:
@@ -136,7 +136,9 @@ def _counts(found: Iterable[Answers]) -> Counter[str]:
     )
 
 
-def _summary(ordered: Sequence[Experiment], found: Mapping[str, Sequence[Answers]]) -> list[str]:
+def _summary(
+    ordered: Sequence[Experiment], found: Mapping[str, Sequence[Answers]], rows: Mapping[str, Sequence[Measured]]
+) -> list[str]:
     """Verdicts a paper; a claim counts once for every model that it was judged on."""
     lines = [
         "## Summary",
@@ -152,7 +154,7 @@ def _summary(ordered: Sequence[Experiment], found: Mapping[str, Sequence[Answers
             continue
         counts = _counts(answer for experiment in mine for answer in found[experiment.name])
         claims = sum(len(experiment.claims) for experiment in mine)
-        idle = sum(1 for experiment in mine if experiment.claims and not found[experiment.name])
+        idle = sum(not rows.get(experiment.name) for experiment in mine)
         cells = [paper, len(mine), claims, *(counts[verdict] for verdict in _VERDICTS), idle]
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return [*lines, ""]

@@ -78,10 +78,13 @@ class Samples:
             parts = self.rates(quantity)
             return {repeat: score(*values) for repeat, values in parts.items()}
         found: dict[int, list[float]] = {}
+        # Rows without an arm are asked for by the empty name; where there are none, it leaves the arm open.
+        arms = {arm for name, arm, _, metric in self._values if (name, metric) == (quantity.series, quantity.metric)}
+        wanted = {quantity.arm} & arms or (arms if quantity.arm == "" else set())
         for (series, arm, place, metric), values in self._values.items():
             if (
                 (series, metric) == (quantity.series, quantity.metric)
-                and quantity.arm in ("", arm)
+                and arm in wanted
                 and quantity.place in (None, place)
             ):
                 for repeat, value in values.items():

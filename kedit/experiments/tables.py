@@ -118,9 +118,13 @@ def beside(experiment: Experiment, rows: Iterable[Measured], published: Sequence
             )
         )
     percent = "; percent of the paper are shares here" if any(row.unit == "%" for row in shown) else ""
-    notes = dict.fromkeys(f"{row.row}, {row.metric}: {row.note}." for row in shown if row.note)
+    notes: dict[str, list[str]] = {}
+    for row in shown:
+        if row.note:
+            notes.setdefault(row.note, []).append(f"{row.row}, {row.metric}")
+    told = [f"- {where[0] if len(where) == 1 else f'{len(where)} numbers'}: {note}." for note, where in notes.items()]
     title = f"{experiment.paper}, {experiment.item}: published numbers beside our means{percent}"
-    return [*_folded(title, lines, len(keys)), *(f"- {cleaned(note)}" for note in notes), *([""] if notes else [])]
+    return [*_folded(title, lines, len(keys)), *told, *([""] if told else [])]
 
 
 def claims_table(found: Sequence[Answers]) -> list[str]:

@@ -106,6 +106,9 @@ def test_notes_of_the_numbers_shown_are_told() -> None:
     assert [line for line in lines if line.startswith("- ")] == [
         "- GPT, D4S(ours), Edits = 1000, Avg: the mean of the three is 85.77."
     ]
+    merge = rows_of(lambda *_: 0.5, places=(100,), arms=("same",), metrics=("Efficacy",))
+    lines = beside(experiment_of(paper="MEMIT-Merge", item="table 1"), merge, published("MEMIT-Merge", "table 1"))
+    assert lines[-2] == "- 4 numbers: the table's head prints Efficiency."
 
 
 def test_a_claim_is_a_line_a_model() -> None:

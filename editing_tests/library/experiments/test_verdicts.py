@@ -112,6 +112,8 @@ def test_places_and_arms_left_open_are_averaged() -> None:
     assert judge(claim("above", right=None), rows).effect == 13.0
     assert judge(claim("above", Quantity("EM", "MEMIT", "same", 6), None), rows).effect == 16.0
     assert judge(claim("above", Quantity("EM", "MEMIT"), None), rows).effect == 8.0
+    unnamed = rows_of(lambda *_: 1.0, arms=("",), places=(1, 2, 6))
+    assert judge(claim("above", Quantity("EM", "MEMIT"), None), rows + unnamed).effect == 1.0
 
 
 def rates(same: tuple[float, float, float], spread: float = 0.0) -> list[Measured]:
@@ -164,6 +166,22 @@ def test_a_correlation_is_of_ranks_over_repeats_and_arms() -> None:
     assert alone.n == 30 and alone.effect != found.effect
     with pytest.raises(ExperimentError, match="give it a right side"):
         judge(replace(wanted, right=None), rows)
+
+
+def test_arms_of_one_draw_are_resampled_together() -> None:
+    points = np.random.default_rng(1).normal(size=(2, 8))
+
+    def value(_s: str, _a: str, _p: int, metric: str, i: int) -> float:
+        return float(points[0 if metric == "cosine" else 1, i])
+
+    wanted = claim("correlated", Quantity("cosine", "MEMIT"), Quantity("ES", "MEMIT"))
+    one, two = (
+        judge(wanted, rows_of(value, metrics=("cosine", "ES"), repeats=8, arms=arms))
+        for arms in (("same",), ("same", "different"))
+    )
+    assert one.interval and one.interval[0] < one.effect < one.interval[1] and one.verdict == "too noisy to say"
+    # The second arm repeats the first and says nothing new.
+    assert two.effect == pytest.approx(one.effect) and two.interval == pytest.approx(one.interval)
 
 
 def test_spearman_is_what_ranks_say() -> None:
