@@ -18,6 +18,7 @@ __all__ = ["code_fingerprint", "file_fingerprint", "folder_fingerprint", "own_so
 _MEASURING = (
     "facts.py",
     "fact_files.py",
+    "record_files.py",
     "updates.py",
     "models",
     "statistics",
@@ -27,6 +28,7 @@ _MEASURING = (
     "metrics",
     "datasets",
     "worlds",
+    "experiments/file_source.py",
     "experiments/protocols",
     "experiments/relation_keys.py",
     "experiments/setting.py",
