@@ -21,7 +21,7 @@ from kedit.fact_files import record_of_fact
 from kedit.facts import Fact
 from kedit.files import write_atomically
 from kedit.worlds.pairs import world_pairs
-from kedit.worlds.questions import world_questions_types
+from kedit.worlds.question_types import world_question_types
 from kedit.worlds.world import World
 
 __all__ = ["DEFAULT_N", "WORLD", "Building", "Kind", "build"]
@@ -103,7 +103,7 @@ def build(
             atomic = read_atomic(source)
             made, left_out = question_types(atomic.rows, count, seed), atomic.left_out
         else:
-            made = {question: world_questions_types(world, count, seed, question) for question in _QUESTION_FILES}
+            made = {question: world_question_types(world, count, seed, question) for question in _QUESTION_FILES}
         files = {folder / name: _records(made[question]) for question, name in _QUESTION_FILES.items()}
     for path, rows in files.items():
         _write(path, rows)

@@ -51,7 +51,12 @@ def draw_experiment(experiment: Experiment, rows: Iterable[Measured], path: Path
     """
     if path.suffix not in (".svg", ".png"):
         raise ExperimentError(f"{path}: figures are .svg or .png files; name one")
-    models = by_model(rows)
+    wanted = experiment.figure
+    models = by_model(
+        row
+        for row in rows
+        if (not wanted.arms or row.arm in wanted.arms) and (not wanted.places or row.place in wanted.places)
+    )
     metrics = _metrics(experiment, models.values())
     try:
         import matplotlib as mpl

@@ -14,6 +14,7 @@ __all__ = ["RATES", "Samples", "by_model"]
 
 # What S is made of.
 RATES = ("ES", "PS", "NS")
+EVERY = "*"
 
 
 class Samples:
@@ -108,6 +109,24 @@ class Samples:
                 )
         es, ps, ns = parts
         return {repeat: (es[repeat], ps[repeat], ns[repeat]) for repeat in es}
+
+    def shared(self, one: Quantity, other: Quantity) -> list[tuple[str, str, int]]:
+        """Series, arms and places where both metrics were measured, within what the two quantities name.
+
+        The series `*` leaves the series open, as an empty arm and no place leave theirs.
+        """
+        first, second = (
+            [
+                (series, arm, place)
+                for series, arm, place, metric in self._values
+                if metric == quantity.metric
+                and quantity.series in (EVERY, series)
+                and quantity.arm in ("", arm)
+                and quantity.place in (None, place)
+            ]
+            for quantity in (one, other)
+        )
+        return [key for key in first if key in set(second)]
 
     def has(self, quantity: Quantity) -> bool:
         """Whether the quantity was measured."""

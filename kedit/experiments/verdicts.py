@@ -71,7 +71,7 @@ def judge(claim: Claim, rows: Iterable[Measured] | Samples, *, seed: int = 0, re
     """
     samples = rows if isinstance(rows, Samples) else Samples(rows)
     generator = np.random.default_rng(seed)
-    if claim.direction == "correlated":
+    if claim.direction in ("falling", "rising"):
         return _correlation(claim, samples, generator, resamples)
     left = _Side(samples, claim.left)
     right = None if claim.right is None else _Side(samples, claim.right)
@@ -154,17 +154,13 @@ def _harmonic(means: Array) -> Array:
 
 
 def _correlation(claim: Claim, samples: Samples, generator: np.random.Generator, resamples: int) -> Finding:
-    """Rank correlation over points, one a repeat and arm."""
+    """Rank correlation over points, one a repeat, series, arm and place."""
     if claim.right is None:
         raise ExperimentError(f"the claim {claim.text!r} correlates one quantity with nothing; give it a right side")
-    arms = [claim.left.arm] if claim.left.arm else list(samples.arms(claim.left.series))
     owner: list[int] = []
     points: list[tuple[float, float]] = []
-    for arm in arms:
-        sides = [
-            samples.values(Quantity(side.metric, side.series, side.arm or arm, side.place))
-            for side in (claim.left, claim.right)
-        ]
+    for series, arm, place in samples.shared(claim.left, claim.right):
+        sides = [samples.values(Quantity(side.metric, series, arm, place)) for side in (claim.left, claim.right)]
         for repeat in sides[0].keys() & sides[1].keys():
             owner.append(repeat)
             points.append((sides[0][repeat], sides[1][repeat]))
@@ -177,14 +173,15 @@ def _correlation(claim: Claim, samples: Samples, generator: np.random.Generator,
     n = len(repeats)
     order = np.argsort(np.asarray(owner), kind="stable")
     table = np.asarray(points, dtype=np.float64)[order]
-    place = np.searchsorted(repeats, np.asarray(owner)[order])
+    drawn = np.searchsorted(repeats, np.asarray(owner)[order])
     effect = float(spearman(table[:, 0], table[:, 1], np.ones((1, len(table))))[0])
     interval = None
     if n > 1:
         # How often each repeat was drawn, handed to all of its points: arms of one draw are not independent.
         counts = generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
-        interval = _interval(spearman(table[:, 0], table[:, 1], counts[:, place]))
-    return Finding(claim, samples.model, _verdict("below", claim.by, interval), effect, interval, None, None, None, n)
+        interval = _interval(spearman(table[:, 0], table[:, 1], counts[:, drawn]))
+    verdict = _verdict(claim.direction, claim.by, interval)
+    return Finding(claim, samples.model, verdict, effect, interval, None, None, None, n)
 
 
 def _centred_ranks(x: Array, weights: Array, total: Array) -> Array:
@@ -210,7 +207,7 @@ def _verdict(direction: Direction, by: float, interval: tuple[float, float] | No
     low, high = interval
     if direction == "equal":
         borne_out, refuted = -by <= low and high <= by, low > by or high < -by
-    elif direction == "above":
+    elif direction in ("above", "rising"):
         borne_out, refuted = low > by, high <= by
     else:
         borne_out, refuted = high < -by, low >= -by

@@ -154,7 +154,7 @@ def test_a_correlation_is_of_ranks_over_repeats_and_arms() -> None:
         return x if metric == "cosine" else math.exp(-4 * x) + 0.1 * noise[i + 30 * (arm == "same")]
 
     rows = rows_of(value, metrics=("cosine", "ES"), repeats=30)
-    wanted = claim("correlated", Quantity("cosine", "MEMIT"), Quantity("ES", "MEMIT"), by=0.3)
+    wanted = claim("falling", Quantity("cosine", "MEMIT"), Quantity("ES", "MEMIT"), by=0.3)
     found = judge(wanted, rows)
     assert found.verdict == "reproduced" and found.effect < -0.8 and found.left is None and found.n == 30
     flipped = [replace(row, value=-row.value) if row.metric == "ES" else row for row in rows]
@@ -174,7 +174,7 @@ def test_arms_of_one_draw_are_resampled_together() -> None:
     def value(_s: str, _a: str, _p: int, metric: str, i: int) -> float:
         return float(points[0 if metric == "cosine" else 1, i])
 
-    wanted = claim("correlated", Quantity("cosine", "MEMIT"), Quantity("ES", "MEMIT"))
+    wanted = claim("falling", Quantity("cosine", "MEMIT"), Quantity("ES", "MEMIT"))
     one, two = (
         judge(wanted, rows_of(value, metrics=("cosine", "ES"), repeats=8, arms=arms))
         for arms in (("same",), ("same", "different"))

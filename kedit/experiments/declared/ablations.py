@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kedit.experiments.experiment import Claim, Experiment, Figure, Quantity, Series
 
 __all__ = ["ABLATIONS"]
@@ -13,7 +16,7 @@ MODELS = ("tiny-gpt2", "tiny-gptj", "tiny-llama", "tiny-qwen2")
 LATER = [2, 3]  # where the tiny models read the subject out (causal tracing, docs/claims.md)
 _EDITOR = "kedit.experiments.relation_keys:RelationKeys"
 _SUBJECT = "MEMIT, subject"
-_VARIANTS = {
+_VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "relation": {"position": "relation"},
     "relation, blocks 2-3": {"position": "relation", "layers": LATER},
     "both": {"position": "both"},

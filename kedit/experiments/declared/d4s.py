@@ -9,11 +9,11 @@ from kedit.experiments.experiment import Claim, Direction, Experiment, Figure, Q
 
 __all__ = ["D4S"]
 
-REPEATS = 3
+REPEATS = 5
 EDITS = 200  # the paper goes to 1,000 and 10,000; the tiny world has 250 subjects
 CHECKPOINTS = (20, 50, 100, 150, 200)  # 20, 100 and 200 stand for the paper's 100, 500 and 1,000
-OTHER_EDITS = 120
-OTHER_CHECKPOINTS = (40, 80, 120)
+OTHER_EDITS = 60
+OTHER_CHECKPOINTS = (30, 60)
 TYPED = 20
 MODELS = ("tiny-gptj", "tiny-llama")  # the paper's are GPT-J and LLaMA-2
 SIX = {"FT": "ft", "ROME": "rome", "MEMIT": "memit", "PMET": "pmet", "GRACE": "grace", "D4S": "d4s"}
@@ -476,7 +476,7 @@ D4S: tuple[Experiment, ...] = (
         "table 2",
         "Efficacy, paraphrase and specificity after sequences of three lengths",
         _sequences(SIX),
-        Figure("bars", ("EM", "PAR", "SPE"), "edits", ("overall",), (20, 100, EDITS)),
+        Figure("lines", ("EM", "PAR", "SPE"), "edits", ("overall",), (20, 100, EDITS)),
         _TABLE_2,
         f"{_SCALE} 20, 100 and 200 edits stand for 100, 500 and 1,000.",
     ),

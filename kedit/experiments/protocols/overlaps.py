@@ -33,7 +33,7 @@ def weight_overlap(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
         first, second = (edit_all(editor, setting.model, [fact], one_call=True) for fact in facts)
         names = sorted(set(first.update.changes) & set(second.update.changes))
         overlaps = [
-            top_overlap(*(_moved(setting.model, step.update, name) for step in (first, second)), share=share)
+            top_overlap(_moved(setting.model, first.update, name), _moved(setting.model, second.update, name), share)
             for name in names
         ]
         keys = last_keys(setting.model, facts, _last_layer(first.update))
