@@ -15,7 +15,7 @@ __all__ = ["questions"]
 
 
 def questions(world: World, n: int, seed: int, exclude: Collection[str] = ()) -> list[Question]:
-    """`n` questions about different facts, as `choices` makes them: template 0, and objects of the relation's closed set.
+    """`n` questions about different facts, as `choices` makes them: template 0 and the relation's own objects.
 
     Raises:
         WorldError: an excluded name that is no subject, or fewer than `n` facts are left.
