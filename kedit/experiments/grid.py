@@ -41,7 +41,7 @@ class Bench:
         experiments: mapping of names to experiments.
         protocols: mapping of names to `Measure` functions.
         source: function of two paths as texts, a file of facts and one of texts, empty where none is given; what it
-            gives is the `source` of a `Setting`.
+            gives is the `source` of a `Setting`. Empty for protocols that draw from something of their own.
     """
 
     experiments: str = "kedit.experiments.declared:EXPERIMENTS"
@@ -106,7 +106,7 @@ class Code:
     def now(cls, bench: Bench, editors: Iterable[str] = ()) -> Code:
         """The sources as they are, with those of editors that are not built in."""
         paths = (bench.protocols, bench.source, *(editor for editor in editors if ":" in editor))
-        modules = tuple(sorted({path.partition(":")[0] for path in paths}))
+        modules = tuple(sorted({path.partition(":")[0] for path in paths if path}))
         return cls(bench.protocols, bench.source, modules, code_fingerprint(*modules))
 
     @property

@@ -94,6 +94,8 @@ def _model(entry: ModelEntry) -> LanguageModel:
 
 @lru_cache(maxsize=1)
 def _source(opener: str, files: SourceFiles) -> Any:
+    if not opener:
+        return None
     if not files.is_current:
         raise ExperimentError(f"{files.facts} or {files.texts} has changed since the run began; run it again")
     return named(opener)(files.facts, files.texts)

@@ -1,115 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the protocols that are missing, in processes of one thread each."""
+"""The grid of the page of results, as experiments, and its numbers."""
 
 from __future__ import annotations
 
-import multiprocessing
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
-from transformers.utils.logging import disable_progress_bar
-
 from kedit.editors.registry import load_editor
-from kedit.models.language_model import LanguageModel
-from kedit.reports.cells import Cell, CellStore, code_fingerprint
-from kedit.reports.protocols import PROTOCOLS, Protocol
-from kedit.worlds.sampling import Sampler
-from kedit.worlds.world import World
+from kedit.experiments.cells import CellFolder
+from kedit.experiments.experiment import Experiment, ExperimentError, Figure, Series
+from kedit.experiments.grid import Bench, ModelEntry, Task, request_for, tasks_of
+from kedit.experiments.progress import Progress
+from kedit.experiments.running import missing_tasks, run
+from kedit.reports.cells import METRICS, Cell
+from kedit.reports.protocols import COUNT, PROTOCOLS
 
-__all__ = ["Task", "measure_all", "missing_tasks", "run_task"]
+__all__ = ["BENCH", "cells_of", "measure_all", "tasks_for"]
 
-
-@dataclass(frozen=True)
-class Task:
-    """One protocol of one editor on one model folder in one draw."""
-
-    editor: str
-    folder: Path
-    world_seed: int
-    protocol: str
-    draw: int
+# These protocols make their own world.
+BENCH = Bench(experiments="", protocols="kedit.reports.protocols:MEASURES", source="")
 
 
-def run_task(task: Task, code: str) -> list[Cell]:
-    """Measure one task; the cells of all its settings."""
-    model = LanguageModel.from_pretrained(task.folder)
-    sampler = Sampler(World.generate(task.world_seed))
-    start = time.perf_counter()
-    found = PROTOCOLS[task.protocol].measure(load_editor(task.editor), model, sampler, task.draw)
-    seconds = round(time.perf_counter() - start, 3)
-    return [
-        Cell(
-            editor=task.editor,
-            model=task.folder.name,
-            setting=setting,
-            draw=task.draw,
-            origin=model.origin,
-            code=code,
-            n=evaluation.n,
-            seconds=seconds,
-            metrics={
-                "ES": evaluation.es,
-                "PS": evaluation.ps,
-                "NS": evaluation.ns,
-                "S": evaluation.s,
-                "EM": evaluation.em,
-            },
-        )
-        for setting, evaluation in found.items()
-    ]
-
-
-def missing_tasks(
-    store: CellStore, editors: Sequence[str], folders: Sequence[Path], world_seed: int, draws: int, figure_model: str
+def tasks_for(
+    editors: Sequence[str], models: Sequence[ModelEntry], world_seed: int, draws: int, figure_model: str
 ) -> list[Task]:
-    """The tasks whose cells are not all stored for this code and these weights, in a fixed order.
+    """What the page shows on all models, and what only the figure shows on the model called `figure_model`."""
+    table = _experiment(editors, world_seed, draws, figure_only=False)
+    tasks = [task for _, task in tasks_of(table, request_for(table, models, BENCH))]
+    drawn = [entry for entry in models if entry.name == figure_model]
+    if drawn:
+        figure = _experiment(editors, world_seed, draws, figure_only=True)
+        tasks += [task for _, task in tasks_of(figure, request_for(figure, drawn, BENCH))]
+    return tasks
 
-    What only the figure shows is measured on the folder called `figure_model` only.
+
+def measure_all(tasks: Sequence[Task], folder: Path, jobs: int) -> CellFolder:
+    """Measure what is missing in a folder of cells, with progress on stderr.
+
+    Raises:
+        ExperimentError: cells failed; the others are stored.
     """
-    code = code_fingerprint()
-    tags = {name: load_editor(name).tags for name in editors}
-    origins = {folder: LanguageModel.from_pretrained(folder).origin for folder in folders}
-
-    def missing(protocol: Protocol, editor: str, folder: Path, draw: int) -> bool:
-        if protocol.sequential and not tags[editor].sequential:
-            return False
-        if protocol.figure_only and folder.name != figure_model:
-            return False
-        keys = [(editor, folder.name, setting, draw, origins[folder], code) for setting in protocol.settings]
-        return any(key not in store.cells for key in keys)
-
-    return [
-        Task(editor, folder, world_seed, protocol.name, draw)
-        for draw in range(draws)
-        for folder in folders
-        for editor in editors
-        for protocol in PROTOCOLS.values()
-        if missing(protocol, editor, folder, draw)
-    ]
+    cells = CellFolder(folder)
+    with Progress(missing_tasks(tasks, cells), cells, jobs=jobs) as progress:
+        failed = []
+        for outcome in run(tasks, cells, jobs=jobs):
+            progress.tell(outcome)
+            if outcome.error:
+                failed.append(outcome.error)
+    if failed:
+        raise ExperimentError(f"{len(failed)} cells failed, the first with: {failed[0]}; mend that and go on")
+    return cells
 
 
-def measure_all(tasks: Sequence[Task], store: CellStore, jobs: int) -> Iterator[Task]:
-    """Run tasks and store their cells; gives each task once it is stored.
-
-    On an interrupt the tasks that have not begun are dropped; what is stored stays.
-    """
-    code = code_fingerprint()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker) as pool:
-        futures: dict[Future[list[Cell]], Task] = {pool.submit(run_task, task, code): task for task in tasks}
-        try:
-            for future in as_completed(futures):
-                store.append(future.result())
-                yield futures[future]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def cells_of(tasks: Sequence[Task], folder: CellFolder) -> Iterator[Cell]:
+    """The cells of the page: models by name, editors in the order of `tasks`, settings by name, then draws."""
+    order = {editor: place for place, editor in enumerate(dict.fromkeys(task.editor for task in tasks))}
+    found = [cell for task in tasks for cell in _cells(task, folder)]
+    return iter(sorted(found, key=lambda cell: (cell.model, order[cell.editor], cell.setting, cell.draw)))
 
 
-def _prepare_worker() -> None:
-    """One thread, and no progress bars of model loading across ours."""
-    torch.set_num_threads(1)
-    disable_progress_bar()
+def _cells(task: Task, folder: CellFolder) -> Iterator[Cell]:
+    stored = folder.get(task)
+    if stored is None:
+        return
+    settings: dict[str, dict[str, float]] = {}
+    for row in stored.rows:
+        settings.setdefault(row.arm, {})[row.metric] = row.value
+    for setting, values in settings.items():
+        metrics: Mapping[str, float] = {name: values[name] for name in METRICS}
+        yield Cell(task.editor, task.model.name, setting, task.repeat, int(values[COUNT]), metrics)
+
+
+def _experiment(editors: Sequence[str], world_seed: int, draws: int, *, figure_only: bool) -> Experiment:
+    sequential = {editor: load_editor(editor).tags.sequential for editor in editors}
+    return Experiment(
+        name="results",
+        paper="kedit",
+        item="results",
+        title="Editors on the tiny models",
+        series=tuple(
+            Series(f"{editor} {protocol.name}", protocol.name, editor, parameters={"world_seed": world_seed})
+            for editor in editors
+            for protocol in PROTOCOLS.values()
+            if protocol.figure_only == figure_only and (sequential[editor] or not protocol.sequential)
+        ),
+        figure=Figure("lines", ("EM",)),
+        claims=(),
+        repeats=draws,
+    )

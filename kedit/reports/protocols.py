@@ -5,16 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 from kedit.editors.base import Editor
+from kedit.experiments.experiment import ExperimentError, Row
+from kedit.experiments.setting import Measure, Setting
 from kedit.facts import Fact
 from kedit.metrics.evaluation import Evaluation, FactEvaluation, evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.worlds.sampling import Sampler
+from kedit.worlds.world import World
 
-__all__ = ["BATCH_SIZES", "PROTOCOLS", "STREAM_CHECKPOINTS", "Protocol"]
+__all__ = ["BATCH_SIZES", "COUNT", "MEASURES", "PROTOCOLS", "STREAM_CHECKPOINTS", "Protocol"]
 
+COUNT = "facts"  # the metric that counts what the others are means of
 BATCH_SIZES = (1, 2, 4, 8, 12)
 STREAM_CHECKPOINTS = (40, 80, 120)
 
@@ -34,17 +40,32 @@ class Protocol:
 
     Attributes:
         name: its name.
-        settings: the settings it gives an evaluation of; one run may serve several.
         sequential: it takes an editor with the tag `sequential`.
         figure_only: the figure shows it and the table does not need it, so it is run on the figure's model only.
-        measure: editor, unedited model (left as it is), sampler, draw -> evaluation of each setting.
+        evaluations: editor, unedited model (left as it is), sampler, draw -> evaluation of each setting; one run may
+            serve several.
     """
 
     name: str
-    settings: tuple[str, ...]
     sequential: bool
     figure_only: bool
-    measure: Callable[[Editor, LanguageModel, Sampler, int], Measurement]
+    evaluations: Callable[[Editor, LanguageModel, Sampler, int], Measurement]
+
+    def measure(self, setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
+        """Its evaluations as rows, an arm a setting, on facts of the world with the seed `world_seed`."""
+        if setting.editor is None:
+            raise ExperimentError(f"protocol {self.name!r} edits; name an editor")
+        found = self.evaluations(setting.editor, setting.model, _sampler(parameters["world_seed"]), setting.repeat)
+        return [Row(metric, value, arm) for arm, one in found.items() for metric, value in _values(one).items()]
+
+
+def _values(found: Evaluation) -> dict[str, float]:
+    return {"ES": found.es, "PS": found.ps, "NS": found.ns, "S": found.s, "EM": found.em, COUNT: found.n}
+
+
+@lru_cache(maxsize=1)
+def _sampler(world_seed: int) -> Sampler:
+    return Sampler(World.generate(world_seed))
 
 
 def _seed(draw: int, repeat: int) -> int:
@@ -64,7 +85,7 @@ def _batch(kind: str, size: int, batches: int) -> Protocol:
         facts = [pick(size, _seed(draw, repeat)) for repeat in range(batches)]
         return {name: _pooled(_after_batch(editor, model, batch) for batch in facts)}
 
-    return Protocol(name, (name,), sequential=False, figure_only=size < _TABLE_SIZE, measure=measure)
+    return Protocol(name, sequential=False, figure_only=size < _TABLE_SIZE, evaluations=measure)
 
 
 def _first_of(editor: Editor, model: LanguageModel, sampler: Sampler, draw: int) -> Measurement:
@@ -99,8 +120,7 @@ def _stream(kind: str) -> Protocol:
             if done in STREAM_CHECKPOINTS
         }
 
-    settings = tuple(f"{kind}-{done}" for done in STREAM_CHECKPOINTS)
-    return Protocol(kind, settings, sequential=True, figure_only=True, measure=measure)
+    return Protocol(kind, sequential=True, figure_only=True, evaluations=measure)
 
 
 def _after_batch(editor: Editor, model: LanguageModel, facts: Sequence[Fact]) -> Evaluation:
@@ -129,16 +149,16 @@ def _pooled(evaluations: Iterator[Evaluation] | Sequence[Evaluation]) -> Evaluat
 
 
 def _all() -> tuple[Protocol, ...]:
-    follow = tuple(f"{kind}-{done}" for kind in ("homogeneous", "heterogeneous") for done in _FOLLOWED)
     return (
-        Protocol("single", ("single",), sequential=False, figure_only=False, measure=_single),
+        Protocol("single", sequential=False, figure_only=False, evaluations=_single),
         _batch("distinct", 30, 1),
         *(_batch("same", size, _BATCHES) for size in BATCH_SIZES),
         *(_batch("distinct", size, _BATCHES) for size in BATCH_SIZES),
-        Protocol("first-of", follow, sequential=True, figure_only=False, measure=_first_of),
+        Protocol("first-of", sequential=True, figure_only=False, evaluations=_first_of),
         _stream("sequence"),
         _stream("returning"),
     )
 
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({protocol.name: protocol for protocol in _all()})
+MEASURES: Mapping[str, Measure] = MappingProxyType({name: protocol.measure for name, protocol in PROTOCOLS.items()})

@@ -9,20 +9,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from tqdm import tqdm
 from transformers.utils.logging import disable_progress_bar
 
 from kedit.editors.base import EditorError
 from kedit.editors.registry import editor_names, load_editor
+from kedit.experiments.experiment import ExperimentError
+from kedit.experiments.grid import Code, ModelEntry, model_entry
 from kedit.files import write_atomically
-from kedit.models.language_model import LanguageModel, ModelError
-from kedit.paths import fixtures_dir, model_folder
-from kedit.reports.cells import Cell, CellError, CellStore, code_fingerprint
+from kedit.models.language_model import ModelError
+from kedit.paths import model_folder, tiny_models
 from kedit.reports.figure import FigureError, draw_figure
-from kedit.reports.measuring import measure_all, missing_tasks
+from kedit.reports.measuring import BENCH, cells_of, measure_all, tasks_for
 from kedit.reports.table import results_page
 from kedit.versions import versions
 from kedit.worlds.cards import seeds_of
@@ -51,21 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default: %(default)s)")
     parser.add_argument("--world-seed", type=int, default=0, help="world the models were trained on (default: 0)")
     parser.add_argument(
-        "--cells", type=Path, default=Path(".results/cells.jsonl"), help="measured cells (default: %(default)s)"
+        "--cells", type=Path, default=Path(".results"), help="folder of measured cells (default: %(default)s)"
     )
-    parser.add_argument("--fresh", action="store_true", help="forget the measured cells")
     given = parser.parse_args(arguments)
     if given.draws < 1 or given.jobs < 1:
         parser.error("--draws and --jobs take a number from 1 on")
     disable_progress_bar()  # of loading weights; ours stays
-    if given.fresh:
-        with suppress(FileNotFoundError):
-            given.cells.unlink()
     try:
-        folders = [model_folder(name) for name in given.models] if given.models else _tiny_models()
         results(
             editors=given.editors or editor_names(),
-            folders=folders,
+            models=[model_entry(name) for name in given.models or tiny_models()],
             draws=given.draws,
             jobs=given.jobs,
             world_seed=given.world_seed,
@@ -75,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figure_model=given.figure_model,
             figure_editors=given.figure_editors,
         )
-    except (CellError, EditorError, FigureError, FileNotFoundError, ModelError) as error:
+    except (ExperimentError, EditorError, FigureError, FileNotFoundError, ModelError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
@@ -87,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def results(
     *,
     editors: Sequence[str],
-    folders: Sequence[Path],
+    models: Sequence[ModelEntry],
     draws: int,
     jobs: int,
     world_seed: int,
@@ -100,24 +94,19 @@ def results(
     """Measure what is missing in `cells`, then write the page `out` and, if asked, the figure.
 
     Raises:
-        CellError: the file of cells is damaged.
+        ExperimentError: a stored cell is damaged, or cells failed.
         EditorError: an editor does not exist.
         ModelError: a model does not load.
         FigureError: the figure cannot be drawn.
     """
-    store = CellStore(cells)
-    tasks = missing_tasks(store, editors, folders, world_seed, draws, figure_model if figure else "")
-    with tqdm(total=len(tasks), unit="task", disable=not tasks) as bar:
-        for task in measure_all(tasks, store, jobs) if tasks else ():
-            bar.set_postfix_str(f"{task.editor} {task.folder.name} {task.protocol}")
-            bar.update()
-    shown = _chosen(store, editors, folders, draws)
+    tasks = tasks_for(editors, models, world_seed, draws, figure_model if figure else "")
+    shown = list(cells_of(tasks, measure_all(tasks, cells, jobs)))
     one_by_one = [name for name in editors if not load_editor(name).tags.batch]
     stated = {
         "versions": ", ".join(f"{package} {number}" for package, number in versions().items()),
-        "code": f"sources {code_fingerprint()}",
+        "code": f"sources {Code.now(BENCH, editors).fingerprint}",
         "world seed": str(world_seed),
-        "models": ", ".join(_model_note(folder) for folder in folders),
+        "models": ", ".join(_model_note(entry) for entry in models),
         "device": "CPU, float32, one thread",
     }
     page = results_page(shown, stated, one_by_one)
@@ -127,29 +116,9 @@ def results(
         draw_figure(drawn, figure, one_by_one)
 
 
-def _chosen(store: CellStore, editors: Sequence[str], folders: Sequence[Path], draws: int) -> list[Cell]:
-    """The stored cells of this code, these weights, these editors and draws, in the order of `editors`."""
-    code = code_fingerprint()
-    origins = {LanguageModel.from_pretrained(folder).origin for folder in folders}
-    chosen = [
-        cell
-        for cell in store.cells.values()
-        if cell.code == code and cell.origin in origins and cell.editor in editors and cell.draw < draws
-    ]
-    order = {name: place for place, name in enumerate(editors)}
-    return sorted(chosen, key=lambda cell: (cell.model, order[cell.editor], cell.setting, cell.draw))
-
-
-def _tiny_models() -> list[Path]:
-    folders = sorted(file.parent for file in (fixtures_dir() / "models").glob("*/config.json"))
-    if not folders:
-        raise FileNotFoundError("kedit's fixtures hold no tiny model; name one with --models")
-    return folders
-
-
-def _model_note(folder: Path) -> str:
-    seeds = seeds_of(folder)
-    return folder.name if seeds is None else f"{folder.name} (training seed {seeds.training})"
+def _model_note(entry: ModelEntry) -> str:
+    seeds = seeds_of(model_folder(entry.place))
+    return entry.name if seeds is None else f"{entry.name} (training seed {seeds.training})"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from kedit.reports.table import results_page, spread
 
 def cell(editor: str, setting: str, draw: int, value: float, model: str = "tiny") -> Cell:
     metrics = dict.fromkeys(("ES", "PS", "NS", "S", "EM"), value)
-    return Cell(editor, model, setting, draw, "o", "c", n=8, seconds=1.0, metrics=metrics)
+    return Cell(editor, model, setting, draw, n=8, metrics=metrics)
 
 
 CELLS = [
