@@ -12,12 +12,15 @@ from pathlib import Path
 from kedit.commands.answers import Answer, plural
 from kedit.experiments.cells import CellFolder
 from kedit.experiments.collecting import Report, report_folder
+from kedit.experiments.declared.printed import printed
 from kedit.experiments.experiment import Experiment, ExperimentError
 from kedit.experiments.grid import Bench, SourceFiles, model_entry, named, request_for, tasks_of
 from kedit.experiments.measuring import Outcome
 from kedit.experiments.progress import Progress
+from kedit.experiments.reporting import write_report
 from kedit.experiments.requests import write_requests
 from kedit.experiments.running import missing_tasks, run
+from kedit.experiments.tidy import Measured
 from kedit.paths import tiny_models
 
 __all__ = ["experiment"]
@@ -109,10 +112,15 @@ def _chosen(names: Sequence[str], declared: Mapping[str, Experiment]) -> list[Ex
 def _reported(folder: Path, declared: Mapping[str, Experiment], report: Report | None) -> Answer:
     lines = []
     missing = 0
-    for one in report_folder(folder, declared, report):
+    for one in report_folder(folder, declared, report or _written):
         lines.append(f"{one.experiment.name}: {one.asked - len(one.missing)} of {plural(one.asked, 'cell')}")
         if not one.is_current:
             lines.append("  measured with other sources than these; run it again to measure anew")
         lines += [f"  missing: {task}" for task in one.missing]
         missing += len(one.missing)
     return Answer({}, lines, f"{plural(missing, 'cell')} missing; run the experiment again" if missing else "")
+
+
+def _written(experiment: Experiment, rows: Sequence[Measured], folder: Path, missing: Sequence[str]) -> None:
+    """Page and figure of an experiment, with what its paper prints."""
+    write_report(experiment, rows, folder, missing, published=printed(experiment))
