@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import random
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -65,6 +66,18 @@ def spoiling(setting: Setting, parameters: Mapping[str, Any]) -> Sequence[Row]:
     return [Row("a", 1.0)]
 
 
+_BUSY = threading.Lock()
+
+
+def alone(setting: Setting, parameters: Mapping[str, Any]) -> Sequence[Row]:
+    """Fails if another thread measures."""
+    if not _BUSY.acquire(blocking=False):
+        raise RuntimeError("two at a time")
+    time.sleep(0.02)
+    _BUSY.release()
+    return [Row("a", 1.0)]
+
+
 def _note(setting: Setting, parameters: Mapping[str, Any]) -> None:
     if name := os.environ.get(LOG):
         with Path(name).open("a", encoding="utf-8") as file:
@@ -73,7 +86,7 @@ def _note(setting: Setting, parameters: Mapping[str, Any]) -> None:
 
 
 PROTOCOLS: Mapping[str, Measure] = MappingProxyType(
-    {one.__name__: one for one in (numbers, failing, undefined, twice, empty, spoiling)}
+    {one.__name__: one for one in (numbers, failing, undefined, twice, empty, spoiling, alone)}
 )
 
 

@@ -88,6 +88,8 @@ def test_what_travels_is_plain(tasks: list[Task]) -> None:
 def test_any_executor_and_many_threads(serial: Rows, tasks: list[Task], tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as executor:
         assert len(list(run(tasks, CellFolder(tmp_path), executor=executor))) == len(serial)
+        alone = run(grid(made("alone", Series("x", "alone"))), CellFolder(tmp_path / "alone"), executor=executor)
+        assert not [outcome.error for outcome in alone if outcome.error]
         assert executor.submit(int, "7").result() == 7  # it stays open
     assert rows_in(tmp_path) == serial
 
