@@ -122,7 +122,7 @@ def test_a_long_sequence(measure: Any) -> None:
     assert {row.place for row in rows if row.arm == "overall"} == {0, 10, 25}
     assert [row.place for row in rows if row.arm == "each" and row.metric == "EM"] == list(range(1, 26))
     assert [row.place for row in rows if row.arm == "kept"] == [20, 25]
-    assert value(rows, "L1", "overall", 25) == 1.0
+    assert value(rows, "L1 growth", "overall", 25) == 1.0
     assert value(rows, "L1", "layer 1", 10) > 0
     assert value(rows, "CHOICE", "overall", 25) == value(rows, "CHOICE", "overall", 0) >= 0.95
     assert value(rows, "PPL", "overall", 25) == value(rows, "PPL", "overall", 0)

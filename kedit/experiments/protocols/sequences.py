@@ -18,6 +18,7 @@ from kedit.models.scoring import score_targets
 
 __all__ = ["long_sequence", "question_types"]
 
+GROWTH = "L1 growth"
 BLOCK = 20  # facts of one age that the degree of forgetting looks at together
 QUESTIONS = 100
 TEXTS = 50
@@ -29,8 +30,8 @@ def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
     Rows by arm:
         "each": `probability` and `EM` of every fact right after its own edit; place is its number.
         "overall": at each checkpoint all metrics over all facts so far, `PPL` of held-out texts and `CHOICE` on
-            questions about subjects that are never edited, and `L1`, the mean absolute entry of the edited weights
-            over that of the unedited ones; place is the number of edits. Place 0 is the unedited model.
+            questions about subjects that are never edited, and `L1 growth`, the mean absolute entry of the edited
+            weights over that of the unedited ones; place is the number of edits. Place 0 is the unedited model.
         "early", "late": mean `probability` right after the edit over the first and the last 20 facts; place is `n`.
         "layer N": `L1` of one edited layer, in units of the weight, at each checkpoint.
         "kept": after the last edit, `EM` over each block of 20 facts in the order of editing; place is the block's last
@@ -67,8 +68,8 @@ def question_types(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
     """Edit the same facts as a generated object, as the letter of a choice, or as yes (D4S, section 3.3).
 
     Rows by arm, the type of question: `target PPL` and `target tokens` on the unedited model, place 0; at each
-    checkpoint `CHOICE` on subjects that are never edited, `PPL`, `L1` as in `long_sequence`, and `EM` over the edits so
-    far.
+    checkpoint `CHOICE` on subjects that are never edited, `PPL` and `L1 growth` as in `long_sequence`, and `EM` over
+    the edits so far.
 
     Parameters: `n`; `checkpoints`.
     """
@@ -109,12 +110,12 @@ class _Watch:
             Row("PPL", model_perplexity(model, self._texts), arm, place),
         ]
         if not place:
-            return [*rows, Row("L1", 1.0, arm, 0)]
+            return [*rows, Row(GROWTH, 1.0, arm, 0)]
         now, then = dict(model.module.named_parameters()), dict(self._unedited.module.named_parameters())
         sizes = {name: mean_absolute_entry(now[name]) for name in self._names}
         if sizes:
             before = sum(mean_absolute_entry(then[name]) for name in sizes)
-            rows.append(Row("L1", sum(sizes.values()) / before, arm, place))
+            rows.append(Row(GROWTH, sum(sizes.values()) / before, arm, place))
         if arm == "overall":
             layers = sorted((layer, name) for name, layer in self._names.items() if layer is not None)
             rows += [Row("L1", sizes[name], f"layer {layer}", place) for layer, name in layers]
