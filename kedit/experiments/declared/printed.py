@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from kedit.experiments.declared.d4s import CHECKPOINTS, COUNTERFACT, EDITS, MQUAKE, OTHER_EDITS
 from kedit.experiments.declared.merge import LARGEST
+from kedit.experiments.declared.s2rke import FACTS
 from kedit.experiments.experiment import Experiment
 from kedit.experiments.published import Published, published, renamed
 
@@ -35,7 +36,7 @@ def _counts(rows: Rows) -> Rows:
     return tuple(
         replace(
             row,
-            series="world",
+            series=FACTS,
             arm="All" if row.item == "table 1" else row.series,
             model=row.series if row.item == "table 1" else "S2RKE",
             metric=names.get(row.metric, row.metric[:1].lower() + row.metric[1:]),
