@@ -7,36 +7,31 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kedit.experiments.declared import EXPERIMENTS
+from kedit.experiments.declared.printed import printed
 from kedit.experiments.experiment import Experiment, ExperimentError
 from kedit.experiments.figures import draw_experiment
-from kedit.experiments.published import Published, published
 from kedit.experiments.reproduction_page import in_order, reproduction_page
 from kedit.experiments.tidy import Measured, read_tidy
 from kedit.files import write_atomically
 
-__all__ = ["main", "printed", "read_causes", "read_rows"]
+__all__ = ["main", "read_causes", "read_rows"]
 
 CAUSES = Path(__file__).with_name("causes.toml")
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    experiments: Mapping[str, Experiment] | None = None,
-    of_paper: Callable[[Experiment], Sequence[Published]] | None = None,
-) -> int:
+def main(arguments: Sequence[str] | None = None, experiments: Mapping[str, Experiment] = EXPERIMENTS) -> int:
     """Command line.
 
     Args:
         arguments: the words of the command line.
-        experiments: name -> experiment; all that kedit declares by default.
-        of_paper: the printed numbers of an experiment under its names; those of its item as printed by default.
+        experiments: name -> experiment.
 
     Returns:
         The exit status: 0, 1 for a page that is stale under `--check`, 2 for wrong input.
@@ -54,19 +49,16 @@ def main(
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
     given = parser.parse_args(arguments)
     try:
-        declared: Mapping[str, Experiment] = (
-            importlib.import_module("kedit.experiments.declared").EXPERIMENTS if experiments is None else experiments
-        )
-        rows = read_rows(declared, given.source)
+        rows = read_rows(experiments, given.source)
         links: dict[str, str] = {}
         if given.figures is not None:
-            for experiment in in_order(declared[name] for name in rows):
+            for experiment in in_order(experiments[name] for name in rows):
                 path = given.figures / f"{experiment.name}.svg"
                 links[experiment.name] = Path(os.path.relpath(path, given.out.parent)).as_posix()
                 if not given.check:
                     draw_experiment(experiment, rows[experiment.name], path)
-        beside = {name: (of_paper or printed)(experiment) for name, experiment in declared.items()}
-        page = reproduction_page(declared, rows, read_causes(given.causes), published=beside, figures=links)
+        beside = {name: printed(experiment) for name, experiment in experiments.items()}
+        page = reproduction_page(experiments, rows, read_causes(given.causes), published=beside, figures=links)
     except ExperimentError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -106,11 +98,6 @@ def read_causes(path: Path) -> dict[str, str]:
         if not isinstance(text, str) or not text.strip():
             raise ExperimentError(f"{path}: {name} is not a text; write why ours differs")
     return causes
-
-
-def printed(experiment: Experiment) -> tuple[Published, ...]:
-    """What the paper prints in the item of an experiment, under the paper's names."""
-    return () if experiment.paper == "kedit" else published(experiment.paper, experiment.item)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from editing_tests.library.experiments.invented_rows import experiment_of, rows_of
-from kedit.experiments.experiment import Claim, Direction, Experiment, ExperimentError, Figure, Quantity
+from kedit.experiments.experiment import Claim, Direction, Experiment, ExperimentError, Quantity
 from kedit.experiments.published import published
-from kedit.experiments.reproduction import CAUSES, main, printed, read_causes
+from kedit.experiments.reproduction import CAUSES, main, read_causes
 from kedit.experiments.reproduction_page import command, in_order, reproduction_page
 from kedit.experiments.tidy import Measured, write_tidy
 
@@ -138,7 +138,9 @@ def test_the_causes_that_kedit_carries_can_be_read() -> None:
     read_causes(CAUSES)
 
 
-def test_printed_numbers_are_those_of_the_item() -> None:
-    assert len(printed(EXPERIMENTS["d4s-table-2"])) == 144
-    assert printed(EXPERIMENTS["relation-token"]) == ()
-    assert printed(experiment_of(figure=Figure("bars", ("EM",)))) == ()
+def test_printed_numbers_stand_beside_ours_without_being_asked_for(tmp_path: Path) -> None:
+    name = "d4s-table-2"
+    rows = rows_of(lambda *_: 0.5, experiment=name, arms=("overall",), places=(20,), metrics=("EM",))
+    write_tidy(rows, tmp_path / f"{name}.csv")
+    assert run(tmp_path, experiments={name: experiment_of(name, paper="D4S", item="table 2")}) == 0
+    assert "| MEMIT | overall | 20 | EM | 0.93 | 0.98 | 0.50 |" in (tmp_path / "docs" / "page.md").read_text()
