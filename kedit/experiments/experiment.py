@@ -102,9 +102,9 @@ class Figure:
     """How the numbers are drawn: a column of panels for each model, a row for each of `metrics`.
 
     Attributes:
-        layout: `bars` groups the arms of each series side by side and draws their difference as a line; `lines` draws a
-            line a series and arm over places; `metrics` groups the arms of each metric side by side in one panel;
-            `scatter` sets the second metric against the first, a point a repeat and arm.
+        layout: `bars` groups the arms of each series side by side and draws the difference of two as a line; `lines`
+            draws a line a series and arm over places; `metrics` groups the arms of each metric side by side in one
+            panel; `scatter` sets the second metric against the first, a point a repeat and arm.
         metrics: what is drawn.
         x_label: what `place` counts.
         arms: those drawn; all if empty.

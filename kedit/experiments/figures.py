@@ -46,8 +46,8 @@ def draw_experiment(experiment: Experiment, rows: Iterable[Measured], path: Path
         path: SVG or PNG file to write.
 
     Raises:
-        ExperimentError: nothing that the figure shows was measured, the file is neither SVG nor PNG, or matplotlib is
-            not installed.
+        ExperimentError: a metric that the figure shows was not measured, the file is neither SVG nor PNG, or matplotlib
+            is not installed.
     """
     if path.suffix not in (".svg", ".png"):
         raise ExperimentError(f"{path}: figures are .svg or .png files; name one")
@@ -122,9 +122,9 @@ def _metrics(experiment: Experiment, models: Iterable[Samples]) -> tuple[str, ..
     needed = 2 if experiment.figure.layout == "scatter" else 1
     if len(wanted) < needed:
         raise ExperimentError(f"{experiment.name}: its figure names {len(wanted)} metrics; it needs {needed}")
-    if len(lacking) == len(wanted) or (lacking and needed == 2):
+    if lacking:
         raise ExperimentError(f"{experiment.name}: {', '.join(lacking)} of its figure was not measured; run it first")
-    return tuple(metric for metric in wanted if metric in measured)
+    return wanted
 
 
 def _series(experiment: Experiment, models: Iterable[Samples]) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ def _legend(
         return handles, [*named, *series]
     handles = [Patch(color=COLOURS[arms.index(arm) % len(COLOURS)]) for arm in named]
     labels = list(named)
-    if layout == "bars" and len(arms) > 1:
+    if layout == "bars" and len(arms) == 2:
         handles.append(Line2D([], [], color="black", marker="D", ms=4, lw=1.2))
         labels.append(f"difference: {arms[0]} − {arms[1]}")
     return handles, labels

@@ -12,7 +12,24 @@ from typing import TYPE_CHECKING, Literal
 
 from kedit.experiments.experiment import Quantity
 from kedit.experiments.samples import Samples
-from kedit.metrics import AKD, EM, ES, FROBENIUS, KEY_COSINE, L1, NS, PPL, PS, RELATIVE_CHANGE, SD, Metric, S
+from kedit.metrics import (
+    AKD,
+    CHOICE,
+    EM,
+    ES,
+    FROBENIUS,
+    KEY_COSINE,
+    L1,
+    NS,
+    PAR,
+    PPL,
+    PS,
+    RELATIVE_CHANGE,
+    SD,
+    SPE,
+    Metric,
+    S,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +51,14 @@ __all__ = [
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 MARKERS = ("o", "^", "s", "D", "v", "P")
-_METRICS: tuple[Metric[...], ...] = (AKD, EM, ES, FROBENIUS, KEY_COSINE, L1, NS, PPL, PS, RELATIVE_CHANGE, SD, S)
-_UNITS: Mapping[str, str] = MappingProxyType({metric.name: metric.unit for metric in _METRICS})
+_METRICS: tuple[Metric[...], ...] = (
+    AKD, EM, ES, FROBENIUS, KEY_COSINE, L1, NS, PPL, PS, RELATIVE_CHANGE, SD, S,
+)  # fmt: skip
+# What rows call otherwise than the metric calls itself.
+_OTHERS: Mapping[str, Metric[...]] = MappingProxyType({"CHOICE": CHOICE, "PAR": PAR, "SPE": SPE})
+_UNITS: Mapping[str, str] = MappingProxyType(
+    {metric.name: metric.unit for metric in _METRICS} | {name: metric.unit for name, metric in _OTHERS.items()}
+)
 # More points than this need no marker.
 _MARKED = 15
 
@@ -82,14 +105,14 @@ def series_marker(i: int, places: Sequence[int]) -> str:
 
 
 def bars(axes: Axes, panel: Panel) -> None:
-    """Arms of each series side by side, and the first arm minus the second as a line."""
+    """Arms of each series side by side; where there are two, the first minus the second as a line."""
     (metric,) = panel.metrics
     width = 0.8 / len(panel.arms)
     for i, arm in enumerate(panel.arms):
         points = [_point(panel.samples, Quantity(metric, name, arm)) for name in panel.series]
         at = [place + (i - (len(panel.arms) - 1) / 2) * width for place in range(len(panel.series))]
         _bars(axes, at, points, width, COLOURS[i % len(COLOURS)])
-    if len(panel.arms) > 1:
+    if len(panel.arms) == 2:
         differences = _differences(panel.samples, panel, metric)
         axes.plot(
             range(len(panel.series)), differences, color="black", marker="D", markersize=5, markeredgecolor="white",
@@ -103,7 +126,7 @@ def bars(axes: Axes, panel: Panel) -> None:
     )  # fmt: skip
     axes.set_xlim(-0.6, len(panel.series) - 0.4)
     _finish(axes, panel, metric, axis="y", baseline=True)
-    if len(panel.arms) > 1 and _share(panel.row, metric):
+    if len(panel.arms) == 2 and _share(panel.row, metric):
         lowest = [value for own in panel.row for value in _differences(own, panel, metric) if math.isfinite(value)]
         axes.set_ylim(bottom=min([0.0, *(value - 0.08 for value in lowest)]))
 

@@ -26,9 +26,10 @@ What three papers on knowledge editing claim, and what kedit's tiny models show.
 numbers, or what its drawing shows where no numbers are printed, our effect on each model, and a verdict. This page is
 written by `python -m kedit.experiments.reproduction`; do not edit it.
 
-- **effect**: the difference that the claim is about, or a rank correlation; in brackets the 95 % percentile interval of
-  a bootstrap over repeats. **standardised**: mean difference over the standard deviation of differences of the same
-  repeat. **n**: number of repeats.
+- **claimed**: where the claim puts the effect. Papers seldom give a bound; where none is given it is ours.
+- **effect**: the difference that the claim is about, a number alone, or a rank correlation; in brackets the 95 %
+  percentile interval of a bootstrap over repeats. **standardised**: mean difference over the standard deviation of
+  differences of the same repeat. **n**: number of repeats.
 - **reproduced**: the whole interval lies where the claim puts the effect. **not reproduced**: the whole interval lies
   where the claim does not put it. **too noisy to say**: neither, or a single repeat.
 - Percentile intervals of few repeats are short. In simulations with normal differences the interval holds the true mean

@@ -13,8 +13,19 @@ from kedit.experiments.published import Published
 from kedit.experiments.samples import Samples, by_model
 from kedit.experiments.tidy import Measured
 from kedit.experiments.verdicts import Finding, judge
+from kedit.metrics.score import S
 
-__all__ = ["Answers", "answers", "beside", "claims_table", "cleaned", "model_table", "number", "shown_effect"]
+__all__ = [
+    "Answers",
+    "answers",
+    "beside",
+    "claims_table",
+    "cleaned",
+    "model_table",
+    "number",
+    "shown_bound",
+    "shown_effect",
+]
 
 # A longer table is folded away.
 LONG = 24
@@ -81,7 +92,9 @@ def model_table(samples: Samples) -> list[str]:
         ),
     ]
     n = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
-    return _folded(f"Mean ± standard deviation, n = {n} {'repeat' if n == '1' else 'repeats'}", lines, len(keys))
+    made = f" ({S.name} of the mean rates ± that of single repeats)" if S.name in metrics and n != "1" else ""
+    title = f"Mean ± standard deviation{made}, n = {n} {'repeat' if n == '1' else 'repeats'}"
+    return _folded(title, lines, len(keys))
 
 
 def beside(experiment: Experiment, rows: Iterable[Measured], published: Sequence[Published]) -> list[str]:
@@ -128,14 +141,15 @@ def beside(experiment: Experiment, rows: Iterable[Measured], published: Sequence
 
 
 def claims_table(found: Sequence[Answers]) -> list[str]:
-    """A line for each claim and model: what the paper says and shows, our effect with its interval, the verdict."""
+    """A line for each claim and model: what the paper says and shows, the bound, our effect, the verdict."""
     lines = [
-        _line(["claim", "paper", "model", "effect [95 % interval]", "standardised", "n", "verdict"]),
-        _rule(7),
+        _line(["claim", "paper", "claimed", "model", "effect [95 % interval]", "standardised", "n", "verdict"]),
+        _rule(8),
     ]
     for answer in found:
         claim = answer.claim
-        words = [cleaned(claim.text), cleaned("; ".join(part for part in (claim.source, claim.published) if part))]
+        told = "; ".join(part for part in (claim.source, claim.published) if part)
+        words = [cleaned(claim.text), cleaned(told), shown_bound(claim)]
         for model, finding in answer.findings.items():
             if isinstance(finding, str):
                 lines.append(_line([*words, model, "–", "–", "–", cleaned(finding)]))
@@ -143,16 +157,26 @@ def claims_table(found: Sequence[Answers]) -> list[str]:
                 size = "–" if finding.standardised is None else number(finding.standardised, 2)
                 cells = [model, shown_effect(finding), size, str(finding.n), f"**{finding.verdict}**"]
                 lines.append(_line([*words, *cells]))
-            words = ["", ""]
+            words = ["", "", ""]
     return [*lines, ""]
 
 
 def shown_effect(finding: Finding) -> str:
-    """`-0.31 [-0.40, -0.22]`, with the bound that the claim sets where it is not 0."""
+    """`-0.31 [-0.40, -0.22]`, with as many digits as the claim's bound needs."""
     values = [finding.effect, *(finding.interval or ()), finding.claim.by]
     digits = max(2, _digits(values))
     interval = "" if finding.interval is None else f" [{', '.join(number(end, digits) for end in finding.interval)}]"
     return f"{number(finding.effect, digits)}{interval}"
+
+
+def shown_bound(claim: Claim) -> str:
+    """Where the claim puts the effect: `< -0.10`, `> 0.30`, `within ±0.05`."""
+    digits = 2 if round(claim.by, 2) == claim.by else 6
+    if claim.direction == "equal":
+        return f"within ±{number(claim.by, digits)}"
+    if claim.direction in ("above", "rising"):
+        return f"> {number(claim.by, digits)}"
+    return f"< {number(-claim.by, digits)}"
 
 
 def number(value: float, digits: int) -> str:

@@ -91,6 +91,13 @@ def test_bars_are_the_means_and_the_line_is_the_first_arm_minus_the_second() -> 
     assert [text.get_text() for text in axes.get_xticklabels()] == ["MEMIT", "ROME"]
 
 
+def test_more_than_two_arms_have_no_difference() -> None:
+    axes = axes_of()
+    rows = rows_of(number, series=("a", "b"), arms=("same", "different", "more"), metrics=("EM",))
+    bars(axes, panel_of("bars", "EM", rows=rows))
+    assert len(axes.patches) == 6 and not [line for line in axes.lines if line.get_marker() == "D"]
+
+
 def test_lines_are_means_over_places_with_a_band_of_one_standard_error() -> None:
     axes = axes_of()
     lines(axes, panel_of("lines", "ES"))
@@ -149,6 +156,7 @@ def test_what_is_not_finite_is_left_out(tmp_path: Path) -> None:
 
 def test_labels_have_units_and_lines_of_one_colour_other_markers() -> None:
     assert label_of("EM") == "EM (share of facts)"
+    assert label_of("PAR") == "PAR (share of prompts)" and label_of("CHOICE") == "CHOICE (share of questions)"
     assert label_of("key cosine") == "key cosine"
     assert label_of("winogrande") == "winogrande"
     assert [series_marker(i, (1, 2)) for i in (0, 6, 7)] == ["o", "o", "^"]
@@ -161,6 +169,7 @@ def test_labels_have_units_and_lines_of_one_colour_other_markers() -> None:
         ("bars", (), "its figure names 0 metrics; it needs 1"),
         ("scatter", ("ES",), "its figure names 1 metrics; it needs 2"),
         ("bars", ("AKD",), "AKD of its figure was not measured"),
+        ("lines", ("ES", "AKD"), "AKD of its figure was not measured"),
         ("scatter", ("AKD", "ES"), "AKD of its figure was not measured"),
     ],
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from editing_tests.library.experiments.invented_rows import experiment_of, rows_of
-from kedit.experiments.experiment import Claim, ExperimentError, Quantity
+from kedit.experiments.experiment import Claim, Direction, ExperimentError, Quantity
 from kedit.experiments.published import published, renamed
 from kedit.experiments.reporting import report_page, write_report
 from kedit.experiments.samples import Samples
-from kedit.experiments.tables import answers, beside, claims_table, model_table, number
+from kedit.experiments.tables import answers, beside, claims_table, model_table, number, shown_bound
 
 CLAIM = Claim(
     "Sharing a subject | costs efficacy",
@@ -116,13 +116,25 @@ def test_a_claim_is_a_line_a_model() -> None:
     found = answers(experiment_of(claims=[CLAIM]), rows)
     assert claims_table(found)[2:-1] == [
         (
-            "| Sharing a subject \\| costs efficacy | section 4.2; lower bars | tiny-a | -0.50 [-0.50, -0.50] | – | 5 "
-            "| **reproduced** |"
+            "| Sharing a subject \\| costs efficacy | section 4.2; lower bars | < 0.00 | tiny-a "
+            "| -0.50 [-0.50, -0.50] | – | 5 | **reproduced** |"
         ),
-        "|  |  | tiny-b | 0.00 [0.00, 0.00] | – | 5 | **not reproduced** |",
+        "|  |  |  | tiny-b | 0.00 [0.00, 0.00] | – | 5 | **not reproduced** |",
     ]
     one = answers(experiment_of(claims=[CLAIM]), rows_of(half, repeats=1))
     assert claims_table(one)[2].endswith("| tiny-a | -0.50 | – | 1 | **too noisy to say** |")
+
+
+@pytest.mark.parametrize(
+    ("direction", "by", "text"),
+    [
+        ("above", 0.1, "> 0.10"), ("above", -0.1, "> -0.10"), ("rising", 0.3, "> 0.30"), ("below", 0.5, "< -0.50"),
+        ("below", -0.5, "< 0.50"), ("falling", 0.3, "< -0.30"), ("equal", 1e-6, "within ±1.00e-06"),
+        ("equal", 0.05, "within ±0.05"),
+    ],
+)  # fmt: skip
+def test_where_a_claim_puts_the_effect_is_shown(direction: Direction, by: float, text: str) -> None:
+    assert shown_bound(replace(CLAIM, direction=direction, by=by)) == text
 
 
 def test_only_an_unfinished_run_may_lack_numbers() -> None:
