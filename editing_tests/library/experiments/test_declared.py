@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from editing_tests.library.experiments.protocol_rows import rows_given
 from kedit.editors import load_editor
 from kedit.experiments.declared import EXPERIMENTS
-from kedit.experiments.experiment import Experiment
+from kedit.experiments.declared.printed import printed
+from kedit.experiments.experiment import Experiment, Quantity
 from kedit.experiments.protocols import PROTOCOLS
+from kedit.experiments.samples import RATES
 from kedit.paths import tiny_models
 
 # Every figure and table of the three papers that shows a measurement, and two questions that they leave open.
@@ -40,12 +43,69 @@ def test_series_name_editors_and_protocols(experiment: Experiment) -> None:
             load_editor(series.editor, series.config)
 
 
+def rows_of(experiment: Experiment) -> set[tuple[str, str, str, int]]:
+    """Series, metric, arm and place of all that is measured."""
+    return {
+        (series.label, *row)
+        for series in experiment.series
+        if series.protocol != "counts"
+        for row in rows_given(series.protocol, series.editor, series.config, series.parameters)
+    }
+
+
+def fitting(rows: set[tuple[str, str, str, int]], quantity: Quantity) -> set[tuple[str, str, int]]:
+    """Series, arm and place of what a quantity is made of."""
+    metrics = RATES if quantity.metric == "S" else (quantity.metric,)
+    found = [
+        {
+            (series, arm, place)
+            for series, name, arm, place in rows
+            if name == metric
+            and quantity.series in ("*", series)
+            and quantity.arm in ("", arm)
+            and quantity.place in (None, place)
+        }
+        for metric in metrics
+    ]
+    assert all(one == found[0] for one in found)
+    return found[0]
+
+
 @EACH
-def test_claims_speak_of_series_that_are_measured(experiment: Experiment) -> None:
-    labels = {series.label for series in experiment.series} | {"*"}
+def test_claims_compare_single_numbers_that_are_measured(experiment: Experiment) -> None:
+    """A quantity that names no arm or place is a mean over all of them; only correlations leave them open."""
+    rows = rows_of(experiment)
     for claim in experiment.claims:
-        for quantity in filter(None, (claim.left, claim.right)):
-            assert quantity.series in labels, claim.text
+        sides = [fitting(rows, quantity) for quantity in (claim.left, claim.right) if quantity is not None]
+        if claim.direction in ("falling", "rising"):
+            assert len(sides[0] & sides[1]) > 1, claim.text
+        else:
+            assert [len(side) for side in sides] == [1] * len(sides), claim.text
+
+
+@EACH
+def test_figures_show_what_is_measured_and_average_no_places(experiment: Experiment) -> None:
+    figure = experiment.figure
+    rows = {
+        row
+        for row in rows_of(experiment)
+        if (not figure.arms or row[2] in figure.arms) and (not figure.places or row[3] in figure.places)
+    }
+    assert set(figure.arms) <= {arm for _, _, arm, _ in rows}
+    for metric in figure.metrics if rows else ():
+        found = fitting(rows, Quantity(metric, "*"))
+        assert found, metric
+        if figure.layout != "lines":
+            assert len({(series, arm) for series, arm, _ in found}) == len(found), metric
+
+
+@EACH
+def test_printed_numbers_stand_where_ours_do(experiment: Experiment) -> None:
+    if experiment.name not in ("merge-table-1", "merge-table-2", "d4s-table-2", "d4s-table-3"):
+        return  # others print no number of ours, or counts
+    ours = rows_of(experiment)
+    known = [row for row in printed(experiment) if row.metric in {metric for _, metric, _, _ in ours}]
+    assert known and not [row for row in known if (row.series, row.metric, row.arm, row.place) not in ours]
 
 
 @EACH

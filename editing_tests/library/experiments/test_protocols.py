@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from editing_tests.library.experiments.protocol_rows import rows_given
 from kedit.editors import load_editor
 from kedit.editors.base import Tags
 from kedit.experiments.experiment import ExperimentError, Row
@@ -61,6 +62,10 @@ def measure(model: LanguageModel, source: WorldSource) -> Any:
     return run
 
 
+def names(rows: Sequence[Row]) -> set[tuple[str, str, int]]:
+    return {(row.metric, row.arm, row.place) for row in rows if not row.arm.startswith("layer")}
+
+
 def value(rows: Sequence[Row], metric: str, arm: str, place: int) -> float:
     (found,) = [row.value for row in rows if (row.metric, row.arm, row.place) == (metric, arm, place)]
     return found
@@ -73,7 +78,7 @@ def test_same_and_different(measure: Any, mode: str, sizes: list[int]) -> None:
     assert [len(call) for call in editor.calls] == sizes
     facts = [fact for call in editor.calls for fact in call]
     assert len({fact.subject for fact in facts[:3]}) == 1 and len({fact.subject for fact in facts[3:]}) == 3
-    assert {row.arm for row in rows} == {"same", "different"} and {row.place for row in rows} == {3}
+    assert names(rows) == rows_given("same-and-different", "rome", {}, {"n": 3})
     assert value(rows, "EM", "same", 3) == 0.0 and value(rows, "NS", "same", 3) > 0.9  # nothing was edited
 
 
@@ -91,7 +96,7 @@ def test_density(measure: Any) -> None:
     rows = measure("density", editor, n=6, mode="batch")
     counts = [sorted(Counter(fact.subject for fact in call).values()) for call in editor.calls]
     assert counts == [[1] * 6, [2] * 3, [3] * 2]
-    assert {row.arm for row in rows if row.metric == "PPL"} == {"low", "medium", "high"}
+    assert names(rows) == rows_given("density", "rome", {}, {"n": 6})
 
 
 def test_the_first_and_the_last(measure: Any) -> None:
@@ -102,7 +107,7 @@ def test_the_first_and_the_last(measure: Any) -> None:
     first, *_, homogeneous, heterogeneous = (call[0] for call in editor.calls)
     assert first.subject == homogeneous.subject != heterogeneous.subject
     assert first.prompt != homogeneous.prompt
-    assert {row.arm for row in rows} == {"homogeneous", "heterogeneous"}
+    assert names(rows) == rows_given("first-and-last", "rome", {}, {"n": 4})
     batched = Recorder()
     measure("first-and-last", batched, n=4, mode="batch")
     assert [len(call) for call in batched.calls] == [4, 4]
@@ -110,6 +115,7 @@ def test_the_first_and_the_last(measure: Any) -> None:
 
 def test_paired_batch(measure: Any) -> None:
     rows = measure("paired-batch", load_editor("memit"), n=2, phrase="subject-first")
+    assert names(rows) == rows_given("paired-batch", "memit", {}, {"n": 2})
     assert value(rows, "AKD", "same", 2) == 0.0 < value(rows, "AKD", "distinct", 2)
     behind = measure("paired-batch", load_editor("memit"), n=2, phrase="relation-first")
     assert 0.0 < value(behind, "AKD", "same", 2) < value(behind, "AKD", "distinct", 2)
@@ -119,9 +125,8 @@ def test_a_long_sequence(measure: Any) -> None:
     editor = Recorder()
     rows = measure("long-sequence", editor, facts="distinct", n=25, checkpoints=[10])
     assert editor.states == [None, *range(1, 25)]
-    assert {row.place for row in rows if row.arm == "overall"} == {0, 10, 25}
+    assert names(rows) == rows_given("long-sequence", "rome", {}, {"n": 25, "checkpoints": [10]})
     assert [row.place for row in rows if row.arm == "each" and row.metric == "EM"] == list(range(1, 26))
-    assert [row.place for row in rows if row.arm == "kept"] == [20, 25]
     assert value(rows, "L1 growth", "overall", 25) == 1.0
     assert value(rows, "L1", "layer 1", 10) > 0
     assert value(rows, "CHOICE", "overall", 25) == value(rows, "CHOICE", "overall", 0) >= 0.95
@@ -156,20 +161,22 @@ def test_types_of_questions(measure: Any) -> None:
     asked = [call[0] for call in editor.calls]
     assert [fact.subject for fact in asked[:4]] == [fact.subject for fact in asked[4:8]]
     assert {fact.target for fact in asked[4:8]} <= set("abcd") and {fact.target for fact in asked[8:]} == {"yes"}
+    assert names(rows) == rows_given("question-types", "rome", {}, {"n": 4, "checkpoints": [2]})
     for arm in ("DG", "MQ", "T/F"):
         assert value(rows, "target tokens", arm, 0) >= 1.0
         assert value(rows, "target PPL", arm, 0) > 1.0
-        assert {row.place for row in rows if row.arm == arm} == {0, 2, 4}
 
 
 def test_weights_that_two_edits_share(measure: Any) -> None:
     rows = measure("weight-overlap", load_editor("memit"), share=0.01)
+    assert names(rows) == rows_given("weight-overlap", "memit", {}, {})
     assert value(rows, "overlap", "same", 0) > value(rows, "overlap", "different", 0)
     assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
 
 
 def test_keys_of_a_pair(measure: Any) -> None:
     rows = measure("key-pair", load_editor("memit"), mode="batch")
+    assert names(rows) == rows_given("key-pair", "memit", {}, {})
     assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
     assert value(rows, "key cosine", "different", 0) < 0.9
 
