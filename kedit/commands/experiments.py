@@ -16,6 +16,7 @@ from kedit.experiments.declared.printed import printed
 from kedit.experiments.experiment import Experiment, ExperimentError
 from kedit.experiments.grid import Bench, SourceFiles, model_entry, named, request_for, tasks_of
 from kedit.experiments.measuring import Outcome
+from kedit.experiments.needs import check_source
 from kedit.experiments.progress import Progress
 from kedit.experiments.reporting import write_report
 from kedit.experiments.requests import write_requests
@@ -62,13 +63,16 @@ def _run(options: Namespace, bench: Bench, declared: Mapping[str, Experiment]) -
     chosen = _chosen(options.names, declared)
     names = {one.name: options.model or one.models or tiny_models() for one in chosen}
     entries = {name: model_entry(name) for name in dict.fromkeys(name for found in names.values() for name in found)}
+    files = SourceFiles.of(options.facts, options.texts)
+    if files != SourceFiles():
+        check_source(named(bench.source)(files.facts, files.texts), chosen)
     requests = {
         one.name: request_for(
             one,
             [entries[name] for name in dict.fromkeys(names[one.name])],
             bench,
             repeats=options.repeats,
-            files=SourceFiles.of(options.facts, options.texts),
+            files=files,
         )
         for one in chosen
     }

@@ -47,7 +47,7 @@ def write_requests(folder: Path, requests: Mapping[str, Request]) -> dict[str, R
     larger number of repeats; otherwise the new request takes the old one's place.
 
     Raises:
-        ExperimentError: a damaged file.
+        ExperimentError: a damaged file, or another model of the same name was asked for before.
     """
     asked = read_requests(folder)
     for name, request in requests.items():
@@ -61,7 +61,15 @@ def write_requests(folder: Path, requests: Mapping[str, Request]) -> dict[str, R
 def _joined(old: Request, new: Request) -> Request:
     if (old.files, old.code) != (new.files, new.code):
         return new
-    renewed = {entry.name: entry for entry in (*old.models, *new.models)}
+    known = {entry.name: entry for entry in old.models}
+    for entry in new.models:
+        other = known.get(entry.name, entry)
+        if other.place != entry.place and other.origin != entry.origin:
+            raise ExperimentError(
+                f"models {other.place} and {entry.place} are both called {entry.name!r} in tables; rename a folder or "
+                "run in another one"
+            )
+    renewed = known | {entry.name: entry for entry in new.models}
     return replace(new, models=tuple(renewed.values()), repeats=max(old.repeats, new.repeats))
 
 

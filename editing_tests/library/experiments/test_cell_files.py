@@ -116,6 +116,12 @@ def test_requests_come_back_and_add_up(tmp_path: Path) -> None:
     found = read_requests(tmp_path)
     assert list(found) == ["one", "other"] and found["other"] == one
     assert [model.name for model in found["one"].models] == ["tiny-gpt2", "llama"] and found["one"].repeats == 3
+    moved = replace(one, models=(replace(entry(), place="/elsewhere"),))
+    assert write_requests(tmp_path, {"other": moved})["other"].models == moved.models  # the same weights
+    strange = replace(one, models=(replace(entry(), place="/b/tiny-gpt2", origin="0"),))
+    with pytest.raises(ExperimentError, match="/elsewhere and /b/tiny-gpt2 are both called 'tiny-gpt2'"):
+        write_requests(tmp_path, {"other": strange})
+    assert read_requests(tmp_path)["other"] == moved
     renewed = replace(more, code=replace(one.code, fingerprint="0"))
     assert write_requests(tmp_path, {"one": renewed})["one"] == renewed
     (tmp_path / "run.json").write_text("{}")
