@@ -106,7 +106,7 @@ class Figure:
             draws a line a series and arm over places; `metrics` groups the arms of each metric side by side in one
             panel; `scatter` sets the second metric against the first, a point a repeat and arm.
         metrics: what is drawn.
-        x_label: what `place` counts.
+        x_label: what `place` counts, in the figure and in tables.
         arms: those drawn; all if empty.
         places: those drawn; all if empty.
     """

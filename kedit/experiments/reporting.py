@@ -80,5 +80,5 @@ def report_page(
         parts += [f"![{experiment.title}]({figure})", ""]
     parts += beside(experiment, rows, published)
     for model, samples in by_model(rows).items():
-        parts += [f"## {model}", "", *model_table(samples)]
+        parts += [f"## {model}", "", *model_table(samples, experiment.figure.x_label or "place")]
     return "\n".join(parts).rstrip() + "\n"

@@ -66,8 +66,8 @@ def _answer(claim: Claim, samples: Samples, partial: bool) -> Finding | str:
         return f"not measured: {error}"
 
 
-def model_table(samples: Samples) -> list[str]:
-    """One model's means ± sample standard deviations over repeats: a line a series, arm and place."""
+def model_table(samples: Samples, place: str = "place") -> list[str]:
+    """One model's means ± sample standard deviations over repeats: a line a series, arm and `place`."""
     metrics = samples.metrics()
     keys = [
         (series, arm, place)
@@ -84,7 +84,7 @@ def model_table(samples: Samples) -> list[str]:
         digits = _digits([cell[0] for cell in cells if cell])
         columns.append(["–" if cell is None else _spread(cell, digits) for cell in cells])
     lines = [
-        _line([*(title for title, kept in zip(("series", "arm", "place"), named, strict=True) if kept), *metrics]),
+        _line([*(title for title, kept in zip(("series", "arm", place), named, strict=True) if kept), *metrics]),
         _rule(sum(named) + len(metrics)),
         *(
             _line([*(str(part) for part, kept in zip(key, named, strict=True) if kept), *cells])
@@ -111,7 +111,8 @@ def beside(experiment: Experiment, rows: Iterable[Measured], published: Sequence
         return []
     full = list(dict.fromkeys(row.model for row in shown))
     named = (*_kept([key[:3] for key in keys]), True)
-    titles = [title for title, kept in zip(("series", "arm", "place", "metric"), named, strict=True) if kept]
+    place = experiment.figure.x_label or "place"
+    titles = [title for title, kept in zip(("series", "arm", place, "metric"), named, strict=True) if kept]
     lines = [
         _line([*titles, *(f"published{f', {name}' if name else ''}" for name in full), *samples]),
         _rule(len(titles) + len(full) + len(samples)),
@@ -148,7 +149,8 @@ def claims_table(found: Sequence[Answers]) -> list[str]:
     ]
     for answer in found:
         claim = answer.claim
-        told = "; ".join(part for part in (claim.source, claim.published) if part)
+        shown = claim.published and ", ".join((claim.published, *claim.models))
+        told = "; ".join(part for part in (claim.source, shown) if part)
         words = [cleaned(claim.text), cleaned(told), shown_bound(claim)]
         for model, finding in answer.findings.items():
             if isinstance(finding, str):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from editing_tests.library.experiments.invented_rows import experiment_of, rows_of
-from kedit.experiments.experiment import Claim, Direction, ExperimentError, Quantity
+from kedit.experiments.experiment import Claim, Direction, ExperimentError, Figure, Quantity
 from kedit.experiments.published import published, renamed
 from kedit.experiments.reporting import report_page, write_report
 from kedit.experiments.samples import Samples
@@ -121,6 +121,8 @@ def test_a_claim_is_a_line_a_model() -> None:
         ),
         "|  |  |  | tiny-b | 0.00 [0.00, 0.00] | – | 5 | **not reproduced** |",
     ]
+    named = answers(experiment_of(claims=[replace(CLAIM, models=("GPT-J", "GPT-2 XL"))]), rows)
+    assert "| section 4.2; lower bars, GPT-J, GPT-2 XL |" in claims_table(named)[2]
     one = answers(experiment_of(claims=[CLAIM]), rows_of(half, repeats=1))
     assert claims_table(one)[2].endswith("| tiny-a | -0.50 | – | 1 | **too noisy to say** |")
 
@@ -154,6 +156,8 @@ def test_a_report_is_a_page_and_a_figure(tmp_path: Path) -> None:
     assert (page.name, figure.name) == ("invented.md", "invented.svg") and figure.is_file()
     assert text.startswith("# invented\n\nS2RKE, figure 3: What it shows.\n\nFewer edits")
     assert "![What it shows](invented.svg)" in text and "## tiny-a" in text
+    counted = experiment_of(claims=[CLAIM], figure=Figure("lines", ("EM",), "edits"))
+    assert "| series | arm | edits | EM |" in report_page(counted, rows_of(half, places=(1, 2)))
     assert {path.name for path in tmp_path.iterdir()} == {"invented.md", "invented.svg"}
     with pytest.raises(ExperimentError, match="invented: rows of other among its own"):
         report_page(experiment, [replace(row, experiment="other") for row in rows_of(half)])

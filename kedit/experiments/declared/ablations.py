@@ -71,7 +71,7 @@ ABLATIONS: tuple[Experiment, ...] = (
         series=_series(),
         repeats=10,
         models=MODELS,
-        figure=Figure("bars", ("EM", "PS", "NS"), places=(LARGEST,)),
+        figure=Figure("bars", ("EM", "PS", "NS"), "facts in the batch", places=(LARGEST,)),
         claims=tuple(claim for label in _VARIANTS for claim in _questions(label)),
         note=f"Claims and figure are of {LARGEST} facts. The relation's last token is the prompt's last one. The "
         "presets' blocks are those that write at the "
