@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -51,9 +52,12 @@ class D4SSettings(MemitSettings):
 
     Attributes:
         residual: `fixed` before the first layer (eq. 4), or `recomputed` at every layer as in MEMIT.
+        ground: the weights on which values, residuals and keys are found: those of the `base`, or the `current` ones,
+            which carry all earlier edits.
     """
 
     residual: Residual = "fixed"
+    ground: Literal["base", "current"] = "base"
 
 
 class D4S(Configured[D4SSettings]):
@@ -61,7 +65,7 @@ class D4S(Configured[D4SSettings]):
 
     Where text and published code part: both mean `W0 + Delta`, eq. 5 read literally would add the history again at
     each step. Values and residuals are computed on the base weights, as the published driver does and eq. 10 to 13
-    need; keys of a later layer are read with the lower layers' total update and are not refreshed.
+    need (`ground`); keys of a later layer are read with the lower layers' total update and are not refreshed.
     """
 
     name = "d4s"
@@ -86,7 +90,7 @@ class D4S(Configured[D4SSettings]):
             delta = history(moment, cross[layer], gram[layer], strength)
             return Solution(Rebuilt(before.base[model.weight_name(layer)], delta.float()), strength * moment)
 
-        with model.swapped(before.base):
+        with model.swapped(before.base if setting.ground == "base" else {}):
             changes, evidence = rewrite(
                 model,
                 facts,

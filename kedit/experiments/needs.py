@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kedit.experiments.experiment import Experiment, ExperimentError
-from kedit.experiments.protocols.sequences import TEXTS
+from kedit.experiments.protocols.watching import TEXTS
 from kedit.experiments.sources import Source
 
 __all__ = ["PERPLEXITY", "PROMPTS", "check_source"]

@@ -55,6 +55,21 @@ def test_d4s_on_one_layer_does_not_depend_on_the_order() -> None:
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-6)
 
 
+def test_the_ground_is_the_base_or_what_the_model_is_now() -> None:
+    """On one layer: the second edit is worked out on the unedited model, or on the edited one."""
+    solved, alone = {}, load_editor("d4s", SETTINGS["d4s"] | {"layers": [1]}).edit(model_of(), [ADA])[0].evidence
+    for ground in ("base", "current"):
+        model = model_of()
+        base = model.weight(1).clone()
+        update, state = run_d4s(model, [BORN, ADA], layers=[1], ground=ground)
+        solved[ground] = update.evidence.layers[1].residuals
+        moment = measure(model_of(), TEXTS, [1])[1].damped(1e-4)
+        delta = history(moment, state.cross[1], state.gram[1], 0.6 * model.f)
+        assert torch.equal(model.weight(1), base + delta.float())  # rebuilt from the base either way
+    torch.testing.assert_close(solved["base"], alone.layers[1].residuals, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(solved["current"], solved["base"], rtol=1e-2, atol=1e-4)
+
+
 def test_d4s_leaves_the_state_it_was_given() -> None:
     model = model_of()
     _, state = run_d4s(model, [BORN])

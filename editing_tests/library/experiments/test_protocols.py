@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from editing_tests.library.experiments.protocol_rows import rows_given
+from kedit.downstream import OPEN_LLM
 from kedit.editors import load_editor
 from kedit.editors.base import Tags
 from kedit.experiments.experiment import ExperimentError, Row
-from kedit.experiments.protocols import PROTOCOLS
+from kedit.experiments.protocols import PROTOCOLS, watching
 from kedit.experiments.setting import Setting
 from kedit.experiments.sources import WorldSource
 from kedit.facts import Fact
@@ -153,6 +154,23 @@ def test_a_sequence_of_batches(measure: Any) -> None:
     assert [len(call) for call in editor.calls] == [3, 3, 1]
     assert {row.place for row in rows if row.arm == "overall"} == {0, 3, 7}
     assert len([row for row in rows if row.arm == "each" and row.metric == "EM"]) == 7
+
+
+def test_downstream_tasks_are_asked_before_and_after(measure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def evaluate_tasks(model: LanguageModel, tasks: Sequence[Any]) -> dict[str, dict[str, float]]:
+        asked.extend(tasks)
+        return {"arc_challenge": {"acc_norm,none": 0.4, "acc,none": 0.3}, "local.yaml": {"acc,none": 0.5}}
+
+    monkeypatch.setattr(watching, "evaluate_tasks", evaluate_tasks)
+    tasks = ["arc_challenge", "local.yaml"]
+    rows = measure("long-sequence", Recorder(), facts="distinct", n=2, checkpoints=[1], tasks=tasks)
+    assert asked == [OPEN_LLM["arc_challenge"], "local.yaml"] * 2
+    for place in (0, 2):
+        assert value(rows, "arc_challenge", "overall", place) == 0.4
+        assert value(rows, "local.yaml acc,none", "overall", place) == 0.5
+    assert not [row for row in rows if row.metric == "arc_challenge" and row.place == 1]
 
 
 def test_types_of_questions(measure: Any) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kedit.experiments.experiment import Claim, Experiment, Figure, Quantity, Series
+from kedit.experiments.experiment import Claim, Direction, Experiment, Figure, Quantity, Series
 
 __all__ = ["ABLATIONS"]
 
@@ -61,6 +61,72 @@ def _questions(label: str) -> tuple[Claim, ...]:
         ),
     )
 
+
+GROUND_MODELS = ("tiny-gptj", "tiny-llama")  # those of the D4S experiments
+GROUND_EDITS = 100
+_GROUNDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "MEMIT, ridge 0.6": ("memit", {"ridge": 0.6}),
+    "MEMIT, ridge 0.02": ("memit", {"ridge": 0.02}),
+    "MEMIT, ridge 3": ("memit", {"ridge": 3.0}),
+    "D4S, ridge 0.6": ("d4s", {"ridge": 0.6}),
+    "D4S, ridge 0.02": ("d4s", {"ridge": 0.02}),
+    "D4S, ridge 3": ("d4s", {"ridge": 3.0}),
+    "D4S, residual recomputed": ("d4s", {"ridge": 0.6, "residual": "recomputed"}),
+    "D4S, current weights": ("d4s", {"ridge": 0.6, "ground": "current"}),
+    "ROME": ("rome", {}),
+    "ROME, no covariance": ("rome", {"covariance": False}),
+}
+
+
+def _kept(text: str, left: str, right: str, metric: str, direction: Direction, by: float) -> Claim:
+    return Claim(
+        text=text,
+        source="why D4S, figures 4 to 6 and table 2, come out otherwise here",
+        direction=direction,
+        left=Quantity(metric, left, "overall", GROUND_EDITS),
+        right=Quantity(metric, right, "overall", GROUND_EDITS),
+        by=by,
+    )
+
+
+_GROUND_CLAIMS = (
+    _kept(
+        "with the published ratio of ridge to key size D4S keeps no less than MEMIT",
+        "D4S, ridge 0.6",
+        "MEMIT, ridge 0.6",
+        "EM",
+        "above",
+        -0.05,
+    ),
+    _kept("with a small ridge D4S keeps less than MEMIT", "D4S, ridge 0.02", "MEMIT, ridge 0.02", "EM", "below", 0.0),
+    _kept("a smaller ridge costs MEMIT edits", "MEMIT, ridge 0.02", "MEMIT, ridge 0.6", "EM", "below", 0.05),
+    _kept("a large ridge makes D4S's norm smaller", "D4S, ridge 3", "D4S, ridge 0.6", "L1 growth", "below", 0.0),
+    _kept(
+        "at the largest ridge D4S's norm is smaller than MEMIT's",
+        "D4S, ridge 3",
+        "MEMIT, ridge 3",
+        "L1 growth",
+        "below",
+        0.0,
+    ),
+    _kept(
+        "a residual that is recomputed at every layer makes D4S's norm smaller",
+        "D4S, residual recomputed",
+        "D4S, ridge 0.6",
+        "L1 growth",
+        "below",
+        0.0,
+    ),
+    _kept(
+        "values found on the current weights cost D4S edits",
+        "D4S, current weights",
+        "D4S, ridge 0.6",
+        "EM",
+        "below",
+        0.05,
+    ),
+    _kept("without the covariance ROME loses its edits", "ROME, no covariance", "ROME", "EM", "below", 0.5),
+)
 
 ABLATIONS: tuple[Experiment, ...] = (
     Experiment(
@@ -120,5 +186,27 @@ ABLATIONS: tuple[Experiment, ...] = (
             )
         ),
         note="The 1 % of entries that an edit moves most. The second edit of the pair is made on the edited model.",
+    ),
+    Experiment(
+        name="ablation-d4s-ground",
+        paper="kedit",
+        item="ablation 3",
+        title="What the length of a sequence costs: ridge, residual, base weights, covariance",
+        series=tuple(
+            Series(
+                label,
+                "long-sequence",
+                editor,
+                config,
+                {"facts": "distinct", "n": GROUND_EDITS, "checkpoints": [50, GROUND_EDITS]},
+            )
+            for label, (editor, config) in _GROUNDS.items()
+        ),
+        repeats=3,
+        models=GROUND_MODELS,
+        figure=Figure("bars", ("EM", "SPE", "L1 growth"), "edits", ("overall",), (GROUND_EDITS,)),
+        claims=_GROUND_CLAIMS,
+        note=f"{GROUND_EDITS} single edits of distinct subjects. Ridge is lambda over the size of a key; published are "
+        "0.92 (GPT-J) and 3.1 (GPT-2 XL). Most published configurations of ROME drop the covariance.",
     ),
 )

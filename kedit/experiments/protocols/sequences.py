@@ -9,19 +9,17 @@ from typing import Any, get_args
 
 from kedit.datasets.questions import Question
 from kedit.experiments.experiment import ExperimentError, Row
+from kedit.experiments.protocols.watching import Watch
 from kedit.experiments.setting import Setting
-from kedit.experiments.steps import Step, edit_batches, score_rows
+from kedit.experiments.steps import edit_batches, score_rows
 from kedit.facts import Fact
-from kedit.metrics import choice_accuracy, evaluate, mean_absolute_entry, model_perplexity
+from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.models.scoring import score_targets
 
 __all__ = ["long_sequence", "question_types"]
 
-GROWTH = "L1 growth"
 BLOCK = 20  # facts of one age that the degree of forgetting looks at together
-QUESTIONS = 100
-TEXTS = 50
 
 
 def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
@@ -38,12 +36,13 @@ def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
             ("degree of forgetting").
 
     Parameters: `facts`, "distinct" (as many subjects), "returning" (three rounds over a third as many) or "cases" (two
-    facts of each subject in a row); `n`; `checkpoints`, numbers of edits; `batch`, facts a call (1).
+    facts of each subject in a row); `n`; `checkpoints`, numbers of edits; `batch`, facts a call (1); `tasks`, those
+    downstream that are asked before the first edit and after the last (`Watch.task_rows`).
     """
     facts = _facts(setting, str(parameters["facts"]), int(parameters["n"]))
     checkpoints = set(parameters["checkpoints"])
-    watch = _Watch(setting, facts)
-    rows = watch.rows(setting.model, 0)
+    watch = Watch(setting, facts, parameters.get("tasks", ()))
+    rows = [*watch.rows(setting.model, 0), *watch.task_rows(setting.model, 0)]
     before, reached = 0, []
     for step in edit_batches(setting.required_editor, setting.model.copy(), facts, int(parameters.get("batch", 1))):
         for number, fact in enumerate(facts[before : step.done], before + 1):
@@ -55,6 +54,7 @@ def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
         if step.done in checkpoints or step.done == len(facts):
             rows += score_rows(evaluate(step.model, facts[: step.done]), "overall", step.done)
             rows += watch.rows(step.model, step.done)
+    rows += watch.task_rows(step.model, len(facts))
     for arm, part in (("early", reached[:BLOCK]), ("late", reached[-BLOCK:])):
         rows.append(Row("probability", sum(part) / len(part), arm, len(facts)))
     final = evaluate(step.model, facts, paraphrases=False, neighborhood=False)
@@ -71,55 +71,22 @@ def question_types(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
     checkpoint `CHOICE` on subjects that are never edited, `PPL` and `L1 growth` as in `long_sequence`, and `EM` over
     the edits so far.
 
-    Parameters: `n`; `checkpoints`.
+    Parameters: `n`; `checkpoints`; `tasks` as in `long_sequence`.
     """
     n, checkpoints = int(parameters["n"]), set(parameters["checkpoints"])
     rows = []
     for arm in get_args(Question):
         facts = setting.source.question_types(n, setting.repeat, arm)
-        watch = _Watch(setting, facts)
-        rows += watch.rows(setting.model, 0, arm)
+        watch = Watch(setting, facts, parameters.get("tasks", ()))
+        rows += [*watch.rows(setting.model, 0, arm), *watch.task_rows(setting.model, 0, arm)]
         rows += _difficulty(setting.model, facts, arm)
         for step in edit_batches(setting.required_editor, setting.model.copy(), facts):
             watch.note(step)
             if step.done in checkpoints or step.done == n:
                 found = evaluate(step.model, facts[: step.done], paraphrases=False, neighborhood=False)
                 rows += [Row("EM", found.em, arm, step.done), *watch.rows(step.model, step.done, arm)]
+        rows += watch.task_rows(step.model, n, arm)
     return rows
-
-
-class _Watch:
-    """What is looked at again and again: questions and texts of no edited subject, and the weights that were edited."""
-
-    def __init__(self, setting: Setting, facts: Sequence[Fact]) -> None:
-        edited = {fact.subject for fact in facts}
-        self._unedited = setting.model
-        self._questions = setting.source.questions(QUESTIONS, setting.repeat, edited)
-        self._texts = setting.source.texts(TEXTS, setting.repeat)
-        self._names: dict[str, int | None] = {}
-
-    def note(self, step: Step) -> None:
-        """Remember which weights a step changed, and the layers of those that are down-projections."""
-        layers = {step.model.weight_name(layer): layer for layer in range(step.model.n_blocks)}
-        self._names |= {name: layers.get(name) for name in step.update.changes}
-
-    def rows(self, model: LanguageModel, place: int, arm: str = "overall") -> list[Row]:
-        """Questions, texts and norms of the model as it is now."""
-        rows = [
-            Row("CHOICE", choice_accuracy(model, self._questions), arm, place),
-            Row("PPL", model_perplexity(model, self._texts), arm, place),
-        ]
-        if not place:
-            return [*rows, Row(GROWTH, 1.0, arm, 0)]
-        now, then = dict(model.module.named_parameters()), dict(self._unedited.module.named_parameters())
-        sizes = {name: mean_absolute_entry(now[name]) for name in self._names}
-        if sizes:
-            before = sum(mean_absolute_entry(then[name]) for name in sizes)
-            rows.append(Row(GROWTH, sum(sizes.values()) / before, arm, place))
-        if arm == "overall":
-            layers = sorted((layer, name) for name, layer in self._names.items() if layer is not None)
-            rows += [Row("L1", sizes[name], f"layer {layer}", place) for layer, name in layers]
-        return rows
 
 
 def _facts(setting: Setting, kind: str, n: int) -> list[Fact]:
