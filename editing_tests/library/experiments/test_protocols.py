@@ -18,7 +18,9 @@ from kedit.experiments.experiment import ExperimentError, Row
 from kedit.experiments.protocols import PROTOCOLS, watching
 from kedit.experiments.setting import Setting
 from kedit.experiments.sources import WorldSource
+from kedit.experiments.steps import score_rows
 from kedit.facts import Fact
+from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.paths import model_folder
 from kedit.updates import LowRank, Update
@@ -67,19 +69,25 @@ def names(rows: Sequence[Row]) -> set[tuple[str, str, int]]:
     return {(row.metric, row.arm, row.place) for row in rows if not row.arm.startswith("layer")}
 
 
+def scored(model: LanguageModel, facts: Sequence[Fact], arm: str, place: int) -> list[Row]:
+    """What the recorder's model, which is the unedited one, says of facts."""
+    return score_rows(evaluate(model, facts), arm, place)
+
+
 def value(rows: Sequence[Row], metric: str, arm: str, place: int) -> float:
     (found,) = [row.value for row in rows if (row.metric, row.arm, row.place) == (metric, arm, place)]
     return found
 
 
 @pytest.mark.parametrize(("mode", "sizes"), [("sequential", [1] * 6), ("batch", [3, 3])])
-def test_same_and_different(measure: Any, mode: str, sizes: list[int]) -> None:
+def test_same_and_different(measure: Any, model: LanguageModel, mode: str, sizes: list[int]) -> None:
     editor = Recorder()
     rows = measure("same-and-different", editor, n=3, mode=mode)
     assert [len(call) for call in editor.calls] == sizes
     facts = [fact for call in editor.calls for fact in call]
     assert len({fact.subject for fact in facts[:3]}) == 1 and len({fact.subject for fact in facts[3:]}) == 3
     assert names(rows) == rows_given("same-and-different", "rome", {}, {"n": 3})
+    assert rows == [*scored(model, facts[:3], "same", 3), *scored(model, facts[3:], "different", 3)]
     assert value(rows, "EM", "same", 3) == 0.0 and value(rows, "NS", "same", 3) > 0.9  # nothing was edited
 
 
@@ -92,15 +100,17 @@ def test_editors_are_not_asked_for_what_they_cannot(measure: Any) -> None:
         measure("density", None, n=6, mode="batch")
 
 
-def test_density(measure: Any) -> None:
+def test_density(measure: Any, model: LanguageModel) -> None:
     editor = Recorder()
     rows = measure("density", editor, n=6, mode="batch")
     counts = [sorted(Counter(fact.subject for fact in call).values()) for call in editor.calls]
     assert counts == [[1] * 6, [2] * 3, [3] * 2]
+    for arm, facts in zip(("low", "medium", "high"), editor.calls, strict=True):
+        assert [row for row in rows if row.arm == arm and row.metric != "PPL"] == scored(model, facts, arm, 6)
     assert names(rows) == rows_given("density", "rome", {}, {"n": 6})
 
 
-def test_the_first_and_the_last(measure: Any) -> None:
+def test_the_first_and_the_last(measure: Any, model: LanguageModel) -> None:
     editor = Recorder()
     rows = measure("first-and-last", editor, n=4, mode="sequential")
     # What both arms share is edited once, and both last edits go on from it.
@@ -109,8 +119,9 @@ def test_the_first_and_the_last(measure: Any) -> None:
     assert first.subject == homogeneous.subject != heterogeneous.subject
     assert first.prompt != homogeneous.prompt
     assert names(rows) == rows_given("first-and-last", "rome", {}, {"n": 4})
+    assert rows == [row for arm in ("homogeneous", "heterogeneous") for row in scored(model, [first], arm, 4)]
     batched = Recorder()
-    measure("first-and-last", batched, n=4, mode="batch")
+    assert measure("first-and-last", batched, n=4, mode="batch") == rows
     assert [len(call) for call in batched.calls] == [4, 4]
 
 
@@ -135,6 +146,15 @@ def test_a_long_sequence(measure: Any) -> None:
     each = [row.value for row in rows if row.arm == "each" and row.metric == "probability"]
     assert value(rows, "probability", "early", 25) == pytest.approx(sum(each[:20]) / 20)
     assert value(rows, "probability", "late", 25) == pytest.approx(sum(each[-20:]) / 20)
+
+
+def test_norms_are_of_the_weights_that_were_edited(measure: Any, model: LanguageModel) -> None:
+    rows = measure("long-sequence", load_editor("memit"), facts="distinct", n=2, checkpoints=[1])
+    layers = {int(row.arm.removeprefix("layer ")): row.value for row in rows if (row.metric, row.place) == ("L1", 2)}
+    unedited = sum(float(model.weight(layer).abs().mean()) for layer in layers)
+    assert layers and value(rows, "L1 growth", "overall", 2) == pytest.approx(sum(layers.values()) / unedited)
+    growth = [value(rows, "L1 growth", "overall", place) for place in (0, 1, 2)]
+    assert growth[0] == 1.0 and len(set(growth)) == 3
 
 
 @pytest.mark.parametrize(("facts", "subjects"), [("returning", 2), ("cases", 3)])
@@ -189,6 +209,7 @@ def test_weights_that_two_edits_share(measure: Any) -> None:
     rows = measure("weight-overlap", load_editor("memit"), share=0.01)
     assert names(rows) == rows_given("weight-overlap", "memit", {}, {})
     assert value(rows, "overlap", "same", 0) > value(rows, "overlap", "different", 0)
+    assert value(rows, "forgetting", "same", 0) > 0.1 > value(rows, "forgetting", "different", 0)
     assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
 
 
@@ -197,6 +218,8 @@ def test_keys_of_a_pair(measure: Any) -> None:
     assert names(rows) == rows_given("key-pair", "memit", {}, {})
     assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
     assert value(rows, "key cosine", "different", 0) < 0.9
+    lost, kept = (value(rows, "probability of the first", arm, 0) for arm in ("same", "different"))
+    assert lost < 0.5 < kept and value(rows, "ES of the first", "different", 0) == 1.0
 
 
 def test_counts(measure: Any) -> None:
