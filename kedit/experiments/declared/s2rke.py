@@ -116,7 +116,7 @@ def _first(name: str, item: str, mode: str, editors: dict[str, str], models: tup
         repeats=S2RKE_REPEATS,
         figure=Figure("bars", ("S",), "facts"),
         claims=tuple(_first_suffers(item, tuple(editors), models)),
-        note="S is made of the rates of the first facts of all repeats: ES of one fact is 0 or 1, and so is much of its S.",
+        note="S is made of the rates of the first facts of all repeats: ES of one fact alone is 0 or 1.",
     )
 
 
