@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from kedit.downstream import OPEN_LLM
 from kedit.editors import load_editor
-from kedit.experiments.declared import EXPERIMENTS
+from kedit.experiments.declared import EXPERIMENTS, IN_PAPER_SIZE
+from kedit.experiments.declared.printed import printed
 from kedit.experiments.experiment import Experiment
 from kedit.experiments.protocols import PROTOCOLS
 from kedit.paths import tiny_models
@@ -69,3 +71,32 @@ def test_the_texts_of_claims_are_told_apart() -> None:
     for experiment in EXPERIMENTS.values():
         texts = [claim.text for claim in experiment.claims]
         assert len(set(texts)) == len(texts), experiment.name
+
+
+def test_twins_have_the_papers_size() -> None:
+    assert not EXPERIMENTS.keys() & IN_PAPER_SIZE.keys()
+    for name, twin in IN_PAPER_SIZE.items():
+        own = EXPERIMENTS[name.removesuffix("@paper")]
+        assert len(twin.series) == len(own.series) and len(twin.claims) == len(own.claims)
+        assert max(one.parameters["n"] for one in twin.series) > max(one.parameters["n"] for one in own.series)
+        for one in twin.series:
+            assert all(place <= one.parameters["n"] for place in one.parameters.get("checkpoints", ()))
+    table = IN_PAPER_SIZE["d4s-table-2@paper"]
+    assert table.figure.places == (100, 500, 1000)
+    assert {claim.left.place for claim in table.claims} == {100, 1000}
+    assert IN_PAPER_SIZE["d4s-table-4@paper"].series[0].parameters["tasks"] == list(OPEN_LLM)
+
+
+@pytest.mark.parametrize("name", ["s2rke-table-1", "s2rke-table-2", "merge-table-1", "d4s-table-2", "d4s-table-3"])
+def test_printed_numbers_have_our_names(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    labels = {series.label for series in experiment.series}
+    rows = printed(experiment)
+    assert rows and {row.series for row in rows} <= labels
+    if name.startswith("d4s"):
+        assert {row.metric for row in rows} <= {"EM", "PAR", "SPE", "Avg"}
+
+
+def test_the_papers_own_places_stay_in_its_size() -> None:
+    assert {row.place for row in printed(IN_PAPER_SIZE["d4s-table-2@paper"])} == {100, 500, 1000}
+    assert {row.place for row in printed(EXPERIMENTS["d4s-table-2"])} == {20, 100, 200}

@@ -12,6 +12,7 @@ __all__ = ["MERGE"]
 REPEATS = 10
 SIZES = (1, 2, 4, 8, 12)  # the paper goes to 100; no subject of the tiny world has more than 16 facts
 LARGEST = SIZES[-1]
+PAIRED = 8  # facts of a batch whose key distance is measured
 FOUR = {"FT": "ft", "FT-L": "ft-l", "MEMIT": "memit", "PMET": "pmet", "MEMIT-Merge": "memit-merge"}
 TWO = {"MEMIT": "memit", "MEMIT-Merge": "memit-merge"}
 FIRST, RELATION = "subject-first", "relation-first"
@@ -197,7 +198,7 @@ def _curve(
 
 def _distances() -> tuple[Series, ...]:
     return tuple(
-        Series(label, "paired-batch", "memit", parameters={"n": 8, "phrase": phrase})
+        Series(label, "paired-batch", "memit", parameters={"n": PAIRED, "phrase": phrase})
         for label, phrase in (("subject first", FIRST), ("relation first", RELATION))
     )
 
