@@ -14,7 +14,7 @@ from kedit.datasets.mqd import WORDING
 from kedit.paths import fixtures_dir
 from kedit.worlds import World
 from kedit.worlds.pairs import world_pairs
-from kedit.worlds.questions import world_questions_types
+from kedit.worlds.question_types import world_question_types
 
 RECORDS = fixtures_dir() / "world" / "seed-0.json"
 
@@ -40,7 +40,7 @@ def test_the_world_is_a_source(tmp_path: Path) -> None:
     built = build("mqd", WORLD, tmp_path / "q", n=4)
     assert [path.name for path in built.files] == ["generation.json", "choice.json", "judgement.json"]
     for path, kind in zip(built.files, ("DG", "MQ", "T/F"), strict=True):
-        assert read_dataset(path).facts() == tuple(world_questions_types(world, 4, 0, kind))  # type: ignore[arg-type]
+        assert read_dataset(path).facts() == tuple(world_question_types(world, 4, 0, kind))  # type: ignore[arg-type]
     build("s2rke", WORLD, tmp_path / "s.json")
     assert read_dataset(tmp_path / "s.json").facts() == tuple(world.facts())
     assert build("s2rke", WORLD, tmp_path / "few.json", n=3).files == {tmp_path / "few.json": 3}
