@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import get_args
 
 from kedit.datasets.questions import Question, multiple_choice, true_or_false
@@ -33,15 +32,11 @@ def world_question_types(world: World, n: int, seed: int, kind: Question) -> lis
     if kind == "DG":
         return facts
     if kind == "T/F":
-        return [true_or_false(_bare(fact), fact.target, "yes") for fact in facts]
+        return [true_or_false(fact, fact.target, "yes") for fact in facts]
     return [_choice(fact, seed) for fact in facts]
 
 
 def _choice(fact: Fact, seed: int) -> Fact:
     rng = random.Random(f"kedit world questions {seed} {fact.id}")
     others = [value for value in relation(fact.relation).objects if value not in (fact.target, fact.true)]
-    return multiple_choice(rng, _bare(fact), [fact.true, *rng.sample(others, 2)])
-
-
-def _bare(fact: Fact) -> Fact:
-    return replace(fact, paraphrases=(), neighborhood=())
+    return multiple_choice(rng, fact, [fact.true, *rng.sample(others, 2)])

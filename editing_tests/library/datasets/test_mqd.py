@@ -38,6 +38,8 @@ def test_world_questions_ask_for_one_core() -> None:
         assert judgement.prompt.text.startswith(f"{fact.prompt.text} {fact.target} . Is this sentence logical?")
         assert judgement.prompt.text.endswith(" A:")
         assert (judgement.target, judgement.true) == ("yes", "no")
+        assert fact.paraphrases and fact.neighborhood  # whose answers are no letters
+        assert choice.paraphrases == judgement.paraphrases == choice.neighborhood == judgement.neighborhood == ()
     check_facts(choices)
     check_facts(judged)
     assert {choice.target for choice in choices} == set("abcd")

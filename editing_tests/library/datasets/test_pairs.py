@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from kedit.datasets.errors import DatasetError
-from kedit.datasets.pairs import pairs
+from kedit.datasets.pairs import Phrase, pairs
 from kedit.datasets.relation_tables import relation_noun
 from kedit.facts import Fact, Prompt, check_facts
 from kedit.worlds import World, WorldError
-from kedit.worlds.pairs import Phrase, world_pairs
+from kedit.worlds.pairs import world_pairs
 from kedit.worlds.relations import relation
 
 WORLD = World.generate(0)
