@@ -11,9 +11,9 @@ from typing import Literal
 from kedit.datasets.errors import DatasetError
 from kedit.facts import Fact, Prompt
 
-__all__ = ["Answer", "Question", "multiple_choice", "true_or_false"]
+__all__ = ["Answer", "QuestionType", "multiple_choice", "true_or_false"]
 
-Question = Literal["DG", "MQ", "T/F"]
+QuestionType = Literal["DG", "MQ", "T/F"]
 Answer = Literal["yes", "no"]
 LETTERS = "abcd"
 

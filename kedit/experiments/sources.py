@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from kedit.datasets.pairs import Phrase
-from kedit.datasets.questions import Question as QuestionType
+from kedit.datasets.questions import QuestionType
 from kedit.datasets.sampling import Sampler
 from kedit.datasets.statistics import Statistics
 from kedit.experiments.experiment import ExperimentError

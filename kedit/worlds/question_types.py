@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from typing import get_args
 
-from kedit.datasets.questions import Question, multiple_choice, true_or_false
+from kedit.datasets.questions import QuestionType, multiple_choice, true_or_false
 from kedit.facts import Fact
 from kedit.worlds.relations import relation
 from kedit.worlds.sampling import Sampler
@@ -15,7 +15,7 @@ from kedit.worlds.world import World, WorldError
 __all__ = ["world_question_types"]
 
 
-def world_question_types(world: World, n: int, seed: int, kind: Question) -> list[Fact]:
+def world_question_types(world: World, n: int, seed: int, kind: QuestionType) -> list[Fact]:
     """`n` facts of `n` subjects as questions of one type. Equal `n` and `seed` give the same facts for all types.
 
     `DG` is the world's fact with its counterfactual object as target, and keeps its paraphrases and neighbors. `MQ`
@@ -26,8 +26,8 @@ def world_question_types(world: World, n: int, seed: int, kind: Question) -> lis
     Raises:
         WorldError: unknown type, or the world has too few subjects.
     """
-    if kind not in get_args(Question):
-        raise WorldError(f"question type {kind!r} is not known; take one of {', '.join(get_args(Question))}")
+    if kind not in get_args(QuestionType):
+        raise WorldError(f"question type {kind!r} is not known; take one of {', '.join(get_args(QuestionType))}")
     facts = Sampler(world).distinct(n, seed)
     if kind == "DG":
         return facts

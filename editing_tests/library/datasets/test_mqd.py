@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.mqd import WORDING, Atomic, question_types, read_atomic
-from kedit.datasets.questions import Question, multiple_choice
+from kedit.datasets.questions import QuestionType, multiple_choice
 from kedit.facts import check_facts
 from kedit.paths import model_folder, tiny_models
 from kedit.worlds import Sampler, World, WorldError
@@ -148,7 +148,7 @@ def test_damaged_or_small_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["DG", "MQ", "T/F"])
-def test_prompts_mark_the_whole_event(rows: Atomic, kind: Question) -> None:
+def test_prompts_mark_the_whole_event(rows: Atomic, kind: QuestionType) -> None:
     for fact in question_types(rows.rows, 10, 0)[kind]:
         assert fact.prompt.left == ""
         assert fact.subject.startswith("PersonX does thing ")

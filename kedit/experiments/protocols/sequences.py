@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from kedit.datasets.questions import Question
+from kedit.datasets.questions import QuestionType
 from kedit.experiments.experiment import ExperimentError, Row
 from kedit.experiments.setting import Setting
 from kedit.experiments.steps import Step, edit_batches, score_rows
@@ -75,7 +75,7 @@ def question_types(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
     """
     n, checkpoints = int(parameters["n"]), set(parameters["checkpoints"])
     rows = []
-    for arm in get_args(Question):
+    for arm in get_args(QuestionType):
         facts = setting.source.question_types(n, setting.repeat, arm)
         watch = _Watch(setting, facts)
         rows += watch.rows(setting.model, 0, arm)
