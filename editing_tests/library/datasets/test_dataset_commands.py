@@ -43,7 +43,7 @@ def test_stats_as_json_with_an_option_and_skipped_records(
     assert (data["format"], data["options"]) == ("zsre", {"target": "answers"})
     assert data["fingerprint"] == read_dataset(path, skip_bad=True).fingerprint
     (skipped,) = data["skipped"]
-    assert skipped == {"record": 2, "reason": "it is a int; give an object with the fields of zsre"}
+    assert skipped == {"record": 2, "reason": "it is 7; give an object with the fields of zsre"}
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["skipped 1 record:", f"2: {skipped['reason']}"]
 

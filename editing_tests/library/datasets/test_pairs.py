@@ -121,6 +121,12 @@ def test_names_may_be_given() -> None:
         pairs(any_facts(20), 2, 0, "passive")  # type: ignore[arg-type]
 
 
+def test_relations_of_one_noun_are_named() -> None:
+    facts = any_facts(20)
+    with pytest.raises(DatasetError, match=r"relations '(P19|born_in)' and '(P19|born_in)' are both called 'place"):
+        pairs(facts, 4, 0, nouns={"born_in": "place of birth"})
+
+
 def test_a_property_without_a_noun_is_named() -> None:
     assert relation_noun("P9999", {"P9999": "shoe size"}) == "shoe size"
     for name in ("P9999", "", "<>"):
