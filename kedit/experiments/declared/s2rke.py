@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kedit.datasets.sampling import S2RKE_REPEATS
 from kedit.experiments.experiment import Claim, Direction, Experiment, Figure, Quantity, Series
 
 __all__ = ["S2RKE"]
 
-REPEATS = 30  # section 4.2
 EDITS = 4  # facts a run; the paper does not say how many
 TOTAL = 12  # facts of a run over densities
 LOCATE_THEN_EDIT = {"ROME": "rome", "MEMIT": "memit", "PMET": "pmet"}
@@ -84,7 +84,7 @@ def _density(name: str, item: str, mode: str) -> Experiment:
         item=item,
         title=f"MEMIT, {mode} editing of as many facts, one, two or three of each subject",
         series=_series({"MEMIT": "memit"}, "density", mode, TOTAL),
-        repeats=REPEATS,
+        repeats=S2RKE_REPEATS,
         figure=Figure("metrics", ("S", "ES", "PS", "NS", "PPL")),
         claims=tuple(_densities(item, "MEMIT")),
         note=f"{TOTAL} facts a run; the paper draws n without a number and takes CounterFact.",
@@ -98,7 +98,7 @@ def _schemes(name: str, item: str, mode: str, editors: dict[str, str]) -> Experi
         item=item,
         title=f"Score when all facts share a subject and when none do, {mode} editing",
         series=_series(editors, "same-and-different", mode, EDITS),
-        repeats=REPEATS,
+        repeats=S2RKE_REPEATS,
         figure=Figure("bars", ("S",), "facts"),
         claims=tuple(_differences(item, tuple(editors), THREE)),
         note=f"{EDITS} facts a run. FT is the one of the published runs, without a ball (docs/claims.md).",
@@ -112,7 +112,7 @@ def _first(name: str, item: str, mode: str, editors: dict[str, str], models: tup
         item=item,
         title=f"The first of {EDITS} facts after the last, which shares its subject or not, {mode} editing",
         series=_series(editors, "first-and-last", mode, EDITS),
-        repeats=REPEATS,
+        repeats=S2RKE_REPEATS,
         figure=Figure("bars", ("S",), "facts"),
         claims=tuple(_first_suffers(item, tuple(editors), models)),
         note="S of the pooled first facts: the harmonic mean of one fact's ES, PS and NS alone would be 0 or 1.",
@@ -160,7 +160,7 @@ def _key_pair() -> Experiment:
         item="figure 6",
         title="Cosine of two keys against what becomes of the first of two edits",
         series=tuple(Series(label, "key-pair", "memit", parameters={"mode": mode}) for mode, label in modes.items()),
-        repeats=REPEATS,
+        repeats=S2RKE_REPEATS,
         figure=Figure("scatter", ("key cosine", "probability of the first")),
         claims=tuple(claims),
         note="ES of one fact is 0 or 1, so the figure shows the probability of its new object.",

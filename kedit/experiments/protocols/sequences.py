@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from kedit.datasets.questions import Question
+from kedit.datasets.questions import QuestionType
 from kedit.experiments.experiment import ExperimentError, Row
 from kedit.experiments.protocols.watching import Watch
 from kedit.experiments.setting import Setting
@@ -75,7 +75,7 @@ def question_types(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
     """
     n, checkpoints = int(parameters["n"]), set(parameters["checkpoints"])
     rows = []
-    for arm in get_args(Question):
+    for arm in get_args(QuestionType):
         facts = setting.source.question_types(n, setting.repeat, arm)
         watch = Watch(setting, facts, parameters.get("tasks", ()))
         rows += [*watch.rows(setting.model, 0, arm), *watch.task_rows(setting.model, 0, arm)]
