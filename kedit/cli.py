@@ -119,7 +119,7 @@ def gate_parser() -> argparse.ArgumentParser:
 
 def _dataset_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`kedit dataset`; the function behind each word is in `kedit.commands.datasets`."""
-    top = commands.add_parser("dataset", help="count or convert a published data set of facts")
+    top = commands.add_parser("dataset", help="count, convert or build a data set of facts")
     words = top.add_subparsers(dest="word", required=True)
     for name, summary in (
         ("stats", "print S2RKE's tables 1 and 2 for a data set, and how many prompts and objects it has"),
@@ -133,6 +133,19 @@ def _dataset_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
         word.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="such as target=answers")
         word.add_argument("--skip-bad", action="store_true", help="leave bad records out and list them")
         word.add_argument("--json", action="store_true", help="print JSON on stdout")
+    summary = "build one of the papers' data sets from a file or from the tiny world"
+    build = words.add_parser("build", help=summary, description=f"{summary[0].upper()}{summary[1:]}. {_STATUS}")
+    build.add_argument("kind", choices=("pairs", "s2rke", "mqd"), help="of MEMIT-Merge, of S2RKE, of D4S")
+    build.add_argument(
+        "source", metavar="IN", help="facts of any format (pairs), triples (s2rke), ATOMIC's rows (mqd), or `world`"
+    )
+    build.add_argument("out", metavar="OUT", help="must not be there; a file for s2rke, else a folder")
+    build.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal files (default 0)")
+    build.add_argument(
+        "--n", type=int, metavar="N", help="facts in each file (default: 10 pairs, 100 of mqd); subjects of s2rke (all)"
+    )
+    build.add_argument("--labels", metavar="FILE", help="names and descriptions of entities, for s2rke from a file")
+    build.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 def _session_command(

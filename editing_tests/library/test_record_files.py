@@ -74,10 +74,10 @@ def test_errors_say_where(tmp_path: Path) -> None:
 
 def test_the_fingerprint_is_that_of_all_bytes(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
-    path.write_bytes(b"[" + b"1," * CHUNK + b"1] " + b"\n" * CHUNK)
+    path.write_bytes(b"[" + b"1000000," * (CHUNK // 4) + b"1] " + b"\n" * CHUNK)
     file = RecordFile(path)
     for _ in range(2):
-        assert len(list(file)) == CHUNK + 1
+        assert len(list(file)) == CHUNK // 4 + 1
         assert file.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
 
 

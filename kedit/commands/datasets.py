@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`kedit dataset`: the statistics of a data set, and its facts in kedit's own format."""
+"""`kedit dataset`: the statistics of a data set, its facts in kedit's own format, and data sets that are built."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kedit.commands.answers import Answer, plural
 from kedit.datasets import Dataset, DatasetError, read_dataset
+from kedit.datasets.building import build
 from kedit.datasets.statistics import count_prompts, counted, measure, tables
 from kedit.fact_files import record_of_fact
 from kedit.files import write_atomically
@@ -20,7 +21,7 @@ __all__ = ["dataset"]
 
 def dataset(options: Namespace) -> Answer:
     """The command behind the word that follows `dataset`."""
-    return {"stats": _stats, "convert": _convert}[options.word](options)
+    return {"stats": _stats, "convert": _convert, "build": _build}[options.word](options)
 
 
 def _stats(options: Namespace) -> Answer:
@@ -37,9 +38,7 @@ def _stats(options: Namespace) -> Answer:
 
 def _convert(options: Namespace) -> Answer:
     """The facts as a file that `kedit edit --facts` takes; JSON Lines if its name ends in `.jsonl`, else a list."""
-    out = Path(options.out)
-    if out.exists():
-        raise DatasetError(f"{out} is there already; choose another OUT")
+    out = _free(options.out)
     found = _read(options)
     rows = [json.dumps(record_of_fact(fact), ensure_ascii=False) for fact in found.facts()]
     text = "\n".join(rows) if out.suffix == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]"
@@ -55,6 +54,29 @@ def _convert(options: Namespace) -> Answer:
         lines.append(f"{again} of them repeat a prompt: edit with --each, one batch cannot hold both")
     data = _about(found) | {"out": str(out), "facts": len(rows), "left_out": left_out}
     return Answer(data, [*lines, *_skipped(found)])
+
+
+def _build(options: Namespace) -> Answer:
+    """A data set of one of the papers, made from a file or from the tiny world."""
+    built = build(
+        options.kind, options.source, _free(options.out), n=options.n, seed=options.seed, labels=options.labels
+    )
+    data = {
+        "kind": options.kind,
+        "source": options.source,
+        "seed": options.seed,
+        "files": {str(path): number for path, number in built.files.items()},
+        "left_out": dict(built.left_out),
+    }
+    return Answer(data, built.lines)
+
+
+def _free(out: str) -> Path:
+    """The place to write to, where nothing is yet."""
+    path = Path(out)
+    if path.exists():
+        raise DatasetError(f"{path} is there already; choose another OUT")
+    return path
 
 
 def _read(options: Namespace) -> Dataset:

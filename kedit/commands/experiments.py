@@ -12,6 +12,7 @@ from pathlib import Path
 from kedit.commands.answers import Answer, plural
 from kedit.experiments.cells import CellFolder
 from kedit.experiments.collecting import Report, report_folder
+from kedit.experiments.declared.paper_size import SUFFIX
 from kedit.experiments.declared.printed import printed
 from kedit.experiments.experiment import Experiment, ExperimentError
 from kedit.experiments.grid import Bench, SourceFiles, model_entry, named, request_for, tasks_of
@@ -104,7 +105,7 @@ def _failures(outcomes: Iterable[Outcome], progress: Progress) -> list[str]:
 
 def _chosen(names: Sequence[str], declared: Mapping[str, Experiment]) -> list[Experiment]:
     if ALL in names:
-        return list(declared.values())
+        return [one for name, one in declared.items() if not name.endswith(SUFFIX)]
     for name in names:
         if name not in declared:
             close = difflib.get_close_matches(name, declared, n=1)

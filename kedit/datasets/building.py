@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.mqd import question_types, read_atomic
 from kedit.datasets.pairs import UNRELATED, pairs
-from kedit.datasets.questions import Question
+from kedit.datasets.questions import QuestionType
 from kedit.datasets.reading import read_dataset
 from kedit.datasets.star_building import build_stars
 from kedit.datasets.triples import read_labels, read_triples
@@ -30,7 +30,7 @@ Kind = Literal["pairs", "s2rke", "mqd"]
 WORLD = "world"
 """The source that is no file: the tiny world."""
 DEFAULT_N: Mapping[Kind, int] = MappingProxyType({"pairs": 10, "mqd": 100})
-_QUESTION_FILES: Mapping[Question, str] = MappingProxyType(
+_QUESTION_FILES: Mapping[QuestionType, str] = MappingProxyType(
     {"DG": "generation.json", "MQ": "choice.json", "T/F": "judgement.json"}
 )
 

@@ -10,9 +10,9 @@ from kedit.datasets.errors import DatasetError
 from kedit.facts import Fact
 from kedit.metrics.multiple_choice import Question
 
-__all__ = ["OPTIONS", "choices", "objects_of"]
+__all__ = ["choices"]
 
-OPTIONS = 4
+_OPTIONS = 4
 
 
 def choices(
@@ -37,22 +37,22 @@ def choices(
     Raises:
         DatasetError: fewer than `n` facts are left whose relation has three other objects.
     """
-    known = objects_of(facts) if objects is None else objects
+    known = _objects_of(facts) if objects is None else objects
     left = [
         fact
         for fact in facts
-        if fact.subject not in exclude and len({*known[fact.relation]} - {fact.true}) >= OPTIONS - 1
+        if fact.subject not in exclude and len({*known[fact.relation]} - {fact.true}) >= _OPTIONS - 1
     ]
     if not 1 <= n <= len(left):
         raise DatasetError(
-            f"cannot ask {n} questions, {len(left)} facts are left whose relation has {OPTIONS - 1} other objects; ask "
-            "at least one and at most that many"
+            f"cannot ask {n} questions, {len(left)} facts are left whose relation has {_OPTIONS - 1} other objects; "
+            "ask at least one and at most that many"
         )
     rng = random.Random(f"kedit questions {n} {seed}")
     return [_question(fact, known[fact.relation], rng) for fact in rng.sample(left, n)]
 
 
-def objects_of(facts: Sequence[Fact]) -> dict[str, list[str]]:
+def _objects_of(facts: Sequence[Fact]) -> dict[str, list[str]]:
     """The true objects of each relation, in the order of the facts."""
     found: dict[str, dict[str, None]] = {}
     for fact in facts:
@@ -61,6 +61,6 @@ def objects_of(facts: Sequence[Fact]) -> dict[str, list[str]]:
 
 
 def _question(fact: Fact, objects: Sequence[str], rng: random.Random) -> Question:
-    options = [fact.true, *rng.sample([value for value in objects if value != fact.true], OPTIONS - 1)]
+    options = [fact.true, *rng.sample([value for value in objects if value != fact.true], _OPTIONS - 1)]
     rng.shuffle(options)
     return Question(fact.prompt.text, tuple(options), options.index(fact.true))

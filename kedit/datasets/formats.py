@@ -10,7 +10,7 @@ from typing import Any
 
 from kedit.datasets import counterfact, knowedit, mquake, s2rke, zsre
 from kedit.datasets.errors import DatasetError
-from kedit.datasets.fields import Node
+from kedit.datasets.fields import Node, shown
 from kedit.datasets.records import Record
 from kedit.fact_files import fact_from_record
 
@@ -64,7 +64,7 @@ def recognised(record: Any) -> str:
     """
     known = "; ".join(f"{name} has {', '.join(one.marks)}" for name, one in FORMATS.items())
     if not isinstance(record, Mapping):
-        raise DatasetError(f"it is a {type(record).__name__}; give an object ({known})")
+        raise DatasetError(f"it is {shown(record)}; give an object ({known})")
     for name, one in FORMATS.items():
         if all(mark in record for mark in one.marks):
             return name

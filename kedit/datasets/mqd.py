@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kedit.datasets.errors import DatasetError
-from kedit.datasets.questions import Question, multiple_choice, true_or_false
+from kedit.datasets.questions import QuestionType, multiple_choice, true_or_false
 from kedit.datasets.sampling import draw_without
 from kedit.datasets.text_lines import text_lines
 from kedit.facts import Fact, Prompt
@@ -97,7 +97,7 @@ def _fault(event: str, relation: str, other: str) -> str:
     return "strange character" if _STRANGE.search(event + other) else ""
 
 
-def question_types(rows: Sequence[Inference], n: int, seed: int) -> Mapping[Question, list[Fact]]:
+def question_types(rows: Sequence[Inference], n: int, seed: int) -> Mapping[QuestionType, list[Fact]]:
     """`n` facts of each of the three types; the i-th of each type is about the same row.
 
     The rows are of `n` different first events. That event is the marked subject, whole: it is what the fact is about,
@@ -124,7 +124,7 @@ def question_types(rows: Sequence[Inference], n: int, seed: int) -> Mapping[Ques
     chosen = [rng.choice(groups[event]) for event in rng.sample(list(groups), n)]
     wrong = set(rng.sample(range(n), n // 2))
     own, foreign = _pools(rows)
-    made: dict[Question, list[Fact]] = {"DG": [], "MQ": [], "T/F": []}
+    made: dict[QuestionType, list[Fact]] = {"DG": [], "MQ": [], "T/F": []}
     for place, row in enumerate(chosen):
         known = {other.object for other in groups[row.event]}
         (true,) = _draw(rng, own[row.relation], known, 1, row)

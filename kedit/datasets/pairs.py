@@ -50,12 +50,13 @@ def pairs(
         The facts of one subject, and those of distinct subjects.
 
     Raises:
-        DatasetError: unknown phrase, too few relations or names, or a relation without a noun.
+        DatasetError: unknown phrase, too few relations or names, a relation without a noun, or two with the same one.
     """
     if phrase not in get_args(Phrase):
         raise DatasetError(f"phrase {phrase!r} is not known; take one of {', '.join(get_args(Phrase))}")
     rng = random.Random(f"kedit pairs {n} {seed}")
     drawn = _one_of_each_relation(rng, facts, n)
+    _refuse_one_noun_twice(drawn, nouns)
     replaced = {fact.subject for fact in drawn}
     offered = dict.fromkeys(fact.subject for fact in facts) if names is None else dict.fromkeys(names)
     pool = [name for name in offered if name not in replaced]
@@ -80,6 +81,19 @@ def _one_of_each_relation(rng: random.Random, facts: Sequence[Fact], n: int) -> 
             "one and at most that many, or fill in field 'relation'"
         )
     return [rng.choice(groups[relation]) for relation in rng.sample(list(groups), n)]
+
+
+def _refuse_one_noun_twice(facts: Sequence[Fact], nouns: Mapping[str, str] | None) -> None:
+    """On one subject their facts would share a prompt."""
+    taken: dict[str, str] = {}
+    for fact in facts:
+        noun = relation_noun(fact.relation, nouns)
+        other = taken.setdefault(noun, fact.relation)
+        if other != fact.relation:
+            raise DatasetError(
+                f"relations {other!r} and {fact.relation!r} are both called {noun!r}, one subject cannot have both; "
+                "leave the facts of one out, or name another noun for it in `nouns`"
+            )
 
 
 def _fact(fact: Fact, name: str, phrase: Phrase, nouns: Mapping[str, str] | None) -> Fact:

@@ -11,9 +11,9 @@ from typing import Literal
 from kedit.datasets.errors import DatasetError
 from kedit.facts import Fact, Prompt
 
-__all__ = ["Answer", "Question", "multiple_choice", "true_or_false"]
+__all__ = ["Answer", "QuestionType", "multiple_choice", "true_or_false"]
 
-Question = Literal["DG", "MQ", "T/F"]
+QuestionType = Literal["DG", "MQ", "T/F"]
 Answer = Literal["yes", "no"]
 LETTERS = "abcd"
 
@@ -21,7 +21,8 @@ LETTERS = "abcd"
 def multiple_choice(rng: random.Random, fact: Fact, others: Sequence[str]) -> Fact:
     """The fact as a choice of four: its target and three `others`, in random order.
 
-    The new target is the letter of the old one, and `true` that of the first of `others`.
+    The new target is the letter of the old one, and `true` that of the first of `others`. Paraphrases and neighborhood
+    are left out: their answers are no letters.
 
     Raises:
         DatasetError: not three others, or an option stands twice.
@@ -36,16 +37,23 @@ def multiple_choice(rng: random.Random, fact: Fact, others: Sequence[str]) -> Fa
         prompt=_longer(fact.prompt, f" ? Below are four options: {listed}. The correct option is"),
         target=LETTERS[order.index(fact.target)],
         true=LETTERS[order.index(others[0])],
+        paraphrases=(),
+        neighborhood=(),
     )
 
 
 def true_or_false(fact: Fact, stated: str, answer: Answer) -> Fact:
-    """The question whether the prompt with the object `stated` is logical; the target is `answer`."""
+    """The question whether the prompt with the object `stated` is logical; the target is `answer`.
+
+    Paraphrases and neighborhood are left out: their answers are not yes or no.
+    """
     return replace(
         fact,
         prompt=_longer(fact.prompt, f" {stated} . Is this sentence logical? Please answer yes or no. A:"),
         target=answer,
         true="no" if answer == "yes" else "yes",
+        paraphrases=(),
+        neighborhood=(),
     )
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kedit.datasets.errors import DatasetError
-from kedit.datasets.fields import Node
+from kedit.datasets.fields import Node, shown
 from kedit.datasets.formats import FORMATS, recognised
 from kedit.datasets.hub import HUB, HUB_OPTIONS, HubRecords
 from kedit.datasets.records import Dataset, Record, Skipped
@@ -91,7 +91,7 @@ def _options(format: str, given: Mapping[str, str]) -> Mapping[str, str]:  # noq
 
 def _read(format: str, value: Any, number: int, options: Mapping[str, str]) -> list[Record]:  # noqa: A002
     if not isinstance(value, Mapping):
-        raise DatasetError(f"it is a {type(value).__name__}; give an object with the fields of {format}")
+        raise DatasetError(f"it is {shown(value)}; give an object with the fields of {format}")
     return FORMATS[format].read(Node(value), number, options)
 
 

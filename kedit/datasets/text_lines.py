@@ -36,5 +36,7 @@ def text_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                     ) from error
                 if text.strip():
                     yield number, text
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        if isinstance(error, DatasetError):
+            raise
         raise DatasetError(f"{file}: cannot be read ({error}); give a text file in UTF-8") from error

@@ -11,8 +11,7 @@ from pathlib import Path
 from kedit.datasets import Dataset, read_dataset
 from kedit.datasets.choices import choices
 from kedit.datasets.pairs import Phrase, pairs
-from kedit.datasets.questions import Question as QuestionType
-from kedit.datasets.questions import multiple_choice, true_or_false
+from kedit.datasets.questions import QuestionType, multiple_choice, true_or_false
 from kedit.datasets.sampling import Sampler, group
 from kedit.datasets.statistics import Statistics, counted, measure
 from kedit.experiments.experiment import ExperimentError

@@ -44,7 +44,7 @@ class Bench:
             gives is the `source` of a `Setting`. Empty for protocols that draw from something of their own.
     """
 
-    experiments: str = "kedit.experiments.declared:EXPERIMENTS"
+    experiments: str = "kedit.experiments.declared:BY_NAME"
     protocols: str = "kedit.experiments.protocols:PROTOCOLS"
     source: str = "kedit.experiments.sources:open_source"
 

@@ -36,9 +36,9 @@ written by `python -m kedit.experiments.reproduction`; do not edit it.
   in 73 % of cases with 3 repeats, 84 % with 5, 90 % with 10 and 94 % with 30.
 - **ES**, **PS**, **NS**: how often the new object is more probable than the true one on the prompt and on its
   paraphrases, and the true one on prompts about other subjects; **S** is the harmonic mean of the three. **EM**,
-  **PAR**, **SPE**: the same prompts, but greedy decoding has to give the whole object. **CHOICE**: multiple choice about
-  subjects that are not edited. **PPL**: perplexity of texts that no edit is about. **AKD**: mean distance of the keys of
-  a batch. **L1 growth**: mean absolute entry of the edited weights over that before the first edit.
+  **PAR**, **SPE**: the same prompts, but greedy decoding has to give the whole object. **CHOICE**: multiple choice
+  about subjects that are not edited. **PPL**: perplexity of texts that no edit is about. **AKD**: mean distance of the
+  keys of a batch. **L1 growth**: mean absolute entry of the edited weights over that before the first edit.
 - S2RKE: *Related Knowledge Perturbation Matters*; MEMIT-Merge: *Addressing MEMIT's Key-Value Conflicts in Same-Subject
   Batch Editing*; D4S: *Reasons and Solutions for the Decline in Model Performance after Editing*.
 """

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from kedit.datasets.questions import Question as QuestionType
+from kedit.datasets.pairs import Phrase
+from kedit.datasets.questions import QuestionType
 from kedit.datasets.sampling import Sampler
 from kedit.datasets.statistics import Statistics
 from kedit.experiments.experiment import ExperimentError
 from kedit.facts import Fact
 from kedit.metrics import Question
-from kedit.worlds.pairs import Phrase, world_pairs
+from kedit.worlds.pairs import world_pairs
 from kedit.worlds.question_types import world_question_types
 from kedit.worlds.questions import questions
 from kedit.worlds.sampling import Sampler as WorldSampler

@@ -6,15 +6,15 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import get_args
 
+from kedit.datasets.pairs import Phrase
 from kedit.facts import Fact, Prompt
 from kedit.worlds.entries import Entry
 from kedit.worlds.world import World, WorldError
 
-__all__ = ["Phrase", "world_pairs"]
+__all__ = ["world_pairs"]
 
-Phrase = Literal["subject-first", "relation-first"]
 # Which template of `relations.toml` stands for "{s}'s {r} is" and which for "The name of the {r} of {s} is".
 _TEMPLATE: Mapping[Phrase, int] = MappingProxyType({"subject-first": 0, "relation-first": 3})
 _NEIGHBORS = 2

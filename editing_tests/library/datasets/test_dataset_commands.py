@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`kedit dataset stats` and `kedit dataset convert`."""
+"""`kedit dataset stats`, `kedit dataset convert` and `kedit dataset build`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from editing_tests.library.datasets import published
 from editing_tests.library.datasets.published import written
 from kedit.cli import main
 from kedit.datasets import read_dataset
+from kedit.datasets.building import build
 from kedit.fact_files import read_facts
 
 
@@ -42,7 +43,7 @@ def test_stats_as_json_with_an_option_and_skipped_records(
     assert (data["format"], data["options"]) == ("zsre", {"target": "answers"})
     assert data["fingerprint"] == read_dataset(path, skip_bad=True).fingerprint
     (skipped,) = data["skipped"]
-    assert skipped == {"record": 2, "reason": "it is a int; give an object with the fields of zsre"}
+    assert skipped == {"record": 2, "reason": "it is 7; give an object with the fields of zsre"}
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["skipped 1 record:", f"2: {skipped['reason']}"]
 
@@ -69,6 +70,48 @@ def test_convert_says_that_prompts_repeat(tmp_path: Path, capsys: pytest.Capture
     assert "1 of them repeat a prompt: edit with --each" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("kind", "files", "found"),
+    [
+        ("pairs", ["out/same.json", "out/distinct.json"], "kedit"),
+        ("mqd", ["out/generation.json", "out/choice.json", "out/judgement.json"], "kedit"),
+        ("s2rke", ["out"], "s2rke"),
+    ],
+)
+def test_what_is_built_of_the_world_can_be_counted(
+    kind: str, files: list[str], found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dataset", "build", kind, "world", str(tmp_path / "out"), "--n", "3", "--seed", "5"]) == 0
+    paths = [tmp_path / name for name in files]
+    assert capsys.readouterr().out.splitlines()[: len(paths)] == [f"{path}: 3 records" for path in paths]
+    for path in paths:
+        assert main(["dataset", "stats", str(path), "--json"]) == 0
+        data = json.loads(capsys.readouterr().out)
+        assert data["format"] == found and data["prompts"]["cases"] == 3
+    build(kind, "world", tmp_path / "again", n=3, seed=5)  # type: ignore[arg-type]
+    assert [path.read_bytes() for path in paths] == [
+        (tmp_path / name.replace("out", "again")).read_bytes() for name in files
+    ]
+
+
+def test_build_from_a_file_with_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    relations = ("wasBornIn", "diedIn", "livesIn")
+    rows = [f"<Q{i}>\t<{relation}>\t<City_{i % 2}>" for i in range(6) for relation in relations]
+    (tmp_path / "triples.tsv").write_text("\n".join([*rows, "<Q0>\t<likes>\t<Tea>"]))
+    (tmp_path / "labels.tsv").write_text("\n".join(f"Q{i}\tMira Solano {i}" for i in range(6)))
+    out, labels = tmp_path / "stars.json", tmp_path / "labels.tsv"
+    words = ["dataset", "build", "s2rke", str(tmp_path / "triples.tsv"), str(out), "--labels", str(labels), "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "kind": "s2rke",
+        "source": str(tmp_path / "triples.tsv"),
+        "seed": 0,
+        "files": {str(out): 6},
+        "left_out": {"triple of another relation": 1},
+    }
+    assert set(read_dataset(out).by_subject()) == {f"Mira Solano {i}" for i in range(6)}
+
+
 def test_wrong_files_and_wrong_usage_are_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, bad = written(tmp_path, [published.own(0)]), written(tmp_path, [published.own(0), {}], "bad.json")
     braces = published.zsre(0) | {"src": "In {} of Mira Solano 0, where?"}
@@ -78,6 +121,10 @@ def test_wrong_files_and_wrong_usage_are_status_2(tmp_path: Path, capsys: pytest
         (["stats", str(path), "--option", "target"], "--option 'target' is not one; give NAME=VALUE"),
         (["stats", str(path), "--option", "skip_bad=1"], "--option 'skip_bad=1' is not one"),
         (["convert", str(path), str(bad)], "bad.json is there already; choose another OUT"),
+        (["build", "s2rke", "world", str(bad)], "bad.json is there already; choose another OUT"),
+        (["build", "pairs", "world", str(tmp_path)], "is there already; choose another OUT"),
+        (["build", "pairs", str(bad), str(tmp_path / "out.json")], "kedit: bad.json: record 2: field 'prompt' is"),
+        (["build", "mqd", str(tmp_path / "no.tsv"), str(tmp_path / "out.json")], "no.tsv: cannot be read"),
         (
             ["convert", str(written(tmp_path, [braces], "braces.json")), str(tmp_path / "out.json")],
             "fact '1': field 'prompt' has '{}' before the subject; leave this fact out",

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.mqd import WORDING, Atomic, question_types, read_atomic
-from kedit.datasets.questions import Question, multiple_choice
+from kedit.datasets.questions import QuestionType, multiple_choice
 from kedit.facts import check_facts
 from kedit.paths import model_folder, tiny_models
 from kedit.worlds import Sampler, World, WorldError
@@ -38,6 +38,8 @@ def test_world_questions_ask_for_one_core() -> None:
         assert judgement.prompt.text.startswith(f"{fact.prompt.text} {fact.target} . Is this sentence logical?")
         assert judgement.prompt.text.endswith(" A:")
         assert (judgement.target, judgement.true) == ("yes", "no")
+        assert fact.paraphrases and fact.neighborhood  # whose answers are no letters
+        assert choice.paraphrases == judgement.paraphrases == choice.neighborhood == judgement.neighborhood == ()
     check_facts(choices)
     check_facts(judged)
     assert {choice.target for choice in choices} == set("abcd")
@@ -146,7 +148,7 @@ def test_damaged_or_small_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["DG", "MQ", "T/F"])
-def test_prompts_mark_the_whole_event(rows: Atomic, kind: Question) -> None:
+def test_prompts_mark_the_whole_event(rows: Atomic, kind: QuestionType) -> None:
     for fact in question_types(rows.rows, 10, 0)[kind]:
         assert fact.prompt.left == ""
         assert fact.subject.startswith("PersonX does thing ")

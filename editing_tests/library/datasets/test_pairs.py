@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from kedit.datasets.errors import DatasetError
-from kedit.datasets.pairs import pairs
+from kedit.datasets.pairs import Phrase, pairs
 from kedit.datasets.relation_tables import relation_noun
 from kedit.facts import Fact, Prompt, check_facts
 from kedit.worlds import World, WorldError
-from kedit.worlds.pairs import Phrase, world_pairs
+from kedit.worlds.pairs import world_pairs
 from kedit.worlds.relations import relation
 
 WORLD = World.generate(0)
@@ -119,6 +119,12 @@ def test_names_may_be_given() -> None:
         pairs(any_facts(20), 5, 0)
     with pytest.raises(DatasetError, match="phrase 'passive' is not known"):
         pairs(any_facts(20), 2, 0, "passive")  # type: ignore[arg-type]
+
+
+def test_relations_of_one_noun_are_named() -> None:
+    facts = any_facts(20)
+    with pytest.raises(DatasetError, match=r"relations '(P19|born_in)' and '(P19|born_in)' are both called 'place"):
+        pairs(facts, 4, 0, nouns={"born_in": "place of birth"})
 
 
 def test_a_property_without_a_noun_is_named() -> None:

@@ -257,8 +257,9 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, message: str) -> N
 
 
 def test_files_without_use_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"absent\.tsv: cannot be read"):
-        list(read_triples(tmp_path / "absent.tsv"))
+    for name in ("absent.tsv", "absent\x00.tsv"):
+        with pytest.raises(DatasetError, match=r"absent\x00?\.tsv: cannot be read .*; give a text file in UTF-8"):
+            list(read_triples(tmp_path / name))
     with pytest.raises(DatasetError, match="0 subjects are left of at least one subject"):
         built(yagos(tmp_path, TRIPLES[:4]))
     labels = tmp_path / "labels.tsv"

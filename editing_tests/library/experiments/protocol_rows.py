@@ -42,9 +42,12 @@ def rows_given(protocol: str, editor: str, config: Mapping[str, Any], given: Map
             *product(("target PPL", "target tokens"), TYPES, (0,)),
         }
     assert protocol == "long-sequence", protocol
-    asked = {*given["checkpoints"], n}
+    if given.get("facts") == "returning":
+        n = 3 * (n // 3)
+    asked = {one for one in given["checkpoints"] if one <= n} | {n}
+    block = given.get("block", 20)
     grows = asked if tags is not None and tags.writes_weights else set()
-    blocks = {min(start + 20, n) for start in range(0, n, 20)}
+    blocks = {min(start + block, n) for start in range(0, n, block)}
     return {
         *product(SCORES, ("overall",), asked),
         *product(("CHOICE", "PPL"), ("overall",), {0, *asked}),
@@ -52,4 +55,5 @@ def rows_given(protocol: str, editor: str, config: Mapping[str, Any], given: Map
         *product(("probability", "EM"), ("each",), range(1, n + 1)),
         *product(("probability",), ("early", "late"), (n,)),
         *product(("EM",), ("kept",), blocks),
+        *product(given.get("tasks", ()), ("overall",), (0, n)),
     }

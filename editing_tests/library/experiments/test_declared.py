@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from editing_tests.library.experiments.protocol_rows import rows_given
+from kedit.downstream import OPEN_LLM
 from kedit.editors import load_editor
-from kedit.experiments.declared import EXPERIMENTS
+from kedit.experiments.declared import BY_NAME, EXPERIMENTS, IN_PAPER_SIZE
 from kedit.experiments.declared.printed import printed
 from kedit.experiments.experiment import Experiment, Quantity
 from kedit.experiments.protocols import PROTOCOLS
@@ -30,6 +31,9 @@ NAMES = {
 SHARED = {name for name in NAMES if name.startswith(("s2rke-figure", "merge"))}
 
 EACH = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+
+
+WITH_TWINS = pytest.mark.parametrize("experiment", BY_NAME.values(), ids=list(BY_NAME))
 
 
 def test_every_figure_and_table_has_a_name() -> None:
@@ -72,7 +76,7 @@ def fitting(rows: set[tuple[str, str, str, int]], quantity: Quantity) -> set[tup
     return found[0]
 
 
-@EACH
+@WITH_TWINS
 def test_claims_compare_single_numbers_that_are_measured(experiment: Experiment) -> None:
     """A quantity that names no arm or place is a mean over all of them; only correlations leave them open."""
     rows = rows_of(experiment)
@@ -84,7 +88,7 @@ def test_claims_compare_single_numbers_that_are_measured(experiment: Experiment)
             assert [len(side) for side in sides] == [1] * len(sides), claim.text
 
 
-@EACH
+@WITH_TWINS
 def test_figures_show_what_is_measured_and_average_no_places(experiment: Experiment) -> None:
     figure = experiment.figure
     rows = {
@@ -100,9 +104,10 @@ def test_figures_show_what_is_measured_and_average_no_places(experiment: Experim
             assert len({(series, arm) for series, arm, _ in found}) == len(found), metric
 
 
-@EACH
+@WITH_TWINS
 def test_printed_numbers_stand_where_ours_do(experiment: Experiment) -> None:
-    if experiment.name not in ("merge-table-1", "merge-table-2", "d4s-table-2", "d4s-table-3"):
+    tables = ("merge-table-1", "merge-table-2", "d4s-table-2", "d4s-table-3", "d4s-table-4@paper")
+    if not experiment.name.startswith(tables):
         return  # others print no number of ours, or counts
     ours = rows_of(experiment)
     known = [row for row in printed(experiment) if row.metric in {metric for _, metric, _, _ in ours}]
@@ -129,3 +134,38 @@ def test_the_texts_of_claims_are_told_apart() -> None:
     for experiment in EXPERIMENTS.values():
         texts = [claim.text for claim in experiment.claims]
         assert len(set(texts)) == len(texts), experiment.name
+
+
+def test_twins_have_the_papers_size() -> None:
+    assert not EXPERIMENTS.keys() & IN_PAPER_SIZE.keys()
+    for name, twin in IN_PAPER_SIZE.items():
+        own = EXPERIMENTS[name.removesuffix("@paper")]
+        assert {one.label for one in own.series} - {one.label for one in twin.series} <= {
+            "MEMIT, returning", "D4S, returning"
+        }  # fmt: skip
+        words = [word for claim in twin.claims for word in claim.text.split()]
+        assert not [word for word in words if word.isdigit() and int(word) > 1], "a text holds for both sizes"
+        assert max(one.parameters["n"] for one in twin.series) > max(one.parameters["n"] for one in own.series)
+        for one in twin.series:
+            assert all(place <= one.parameters["n"] for place in one.parameters.get("checkpoints", ()))
+    table = IN_PAPER_SIZE["d4s-table-2@paper"]
+    assert table.figure.places == (100, 500, 1000)
+    assert {claim.left.place for claim in table.claims} == {100, 1000}
+    assert IN_PAPER_SIZE["d4s-table-4@paper"].series[0].parameters["tasks"] == list(OPEN_LLM)
+    for name in ("d4s-figure-6@paper", "d4s-table-4@paper"):
+        assert {one.parameters["n"] for one in IN_PAPER_SIZE[name].series} == {10_000}
+
+
+@pytest.mark.parametrize("name", ["s2rke-table-1", "s2rke-table-2", "merge-table-1", "d4s-table-2", "d4s-table-3"])
+def test_printed_numbers_have_our_names(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    labels = {series.label for series in experiment.series}
+    rows = printed(experiment)
+    assert rows and {row.series for row in rows} <= labels
+    if name.startswith("d4s"):
+        assert {row.metric for row in rows} <= {"EM", "PAR", "SPE", "Avg"}
+
+
+def test_the_papers_own_places_stay_in_its_size() -> None:
+    assert {row.place for row in printed(IN_PAPER_SIZE["d4s-table-2@paper"])} == {100, 500, 1000}
+    assert {row.place for row in printed(EXPERIMENTS["d4s-table-2"])} == {20, 100, 200}

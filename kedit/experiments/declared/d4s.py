@@ -307,7 +307,7 @@ _FIGURE_6 = (
 
 _FIGURE_8 = tuple(
     _claim(
-        f"D4S keeps a higher {what} than MEMIT at {place} edits",
+        f"D4S keeps a higher {what} than MEMIT {when}",
         "appendix E, figure 8",
         "above",
         _end(metric, "D4S", place),
@@ -316,7 +316,7 @@ _FIGURE_8 = tuple(
         "higher (drawn)",
         BOTH,
     )
-    for place in (CHECKPOINTS[2], EDITS)
+    for when, place in (("half way", CHECKPOINTS[2]), ("at the end", EDITS))
     for what, metric in (("efficacy", "EM"), ("paraphrase score", "PAR"), ("specificity", "SPE"))
 )
 

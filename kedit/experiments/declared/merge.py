@@ -12,6 +12,7 @@ __all__ = ["MERGE"]
 REPEATS = 10
 SIZES = (1, 2, 4, 8, 12)  # the paper goes to 100; no subject of the tiny world has more than 16 facts
 LARGEST = SIZES[-1]
+PAIRED = 8  # facts of a batch whose key distance is measured
 FOUR = {"FT": "ft", "FT-L": "ft-l", "MEMIT": "memit", "PMET": "pmet", "MEMIT-Merge": "memit-merge"}
 TWO = {"MEMIT": "memit", "MEMIT-Merge": "memit-merge"}
 FIRST, RELATION = "subject-first", "relation-first"
@@ -43,7 +44,7 @@ def _memit_drops(figure: str, models: tuple[str, ...]) -> tuple[Claim, ...]:
             models=models,
         ),
         Claim(
-            text=f"MEMIT is below 0.5 at {LARGEST} facts of one subject",
+            text="MEMIT keeps less than half of the largest batch of one subject",
             source=f"section 3.2, {figure}",
             direction="below",
             left=_at("MEMIT", "same", LARGEST),
@@ -68,7 +69,7 @@ def _merge_keeps(figure: str, models: tuple[str, ...]) -> tuple[Claim, ...]:
     return (
         *(
             Claim(
-                text=f"MEMIT-Merge edits {size} facts of one subject much better than MEMIT",
+                text=f"MEMIT-Merge edits {what} of one subject much better than MEMIT",
                 source=f"section 5.4, {figure}",
                 direction="above",
                 left=_at("MEMIT-Merge", "same", size),
@@ -77,10 +78,10 @@ def _merge_keeps(figure: str, models: tuple[str, ...]) -> tuple[Claim, ...]:
                 published="much higher (drawn)",
                 models=models,
             )
-            for size in (2, 8, LARGEST)
+            for size, what in ((2, "two facts"), (8, "about ten facts"), (LARGEST, "the largest batch"))
         ),
         Claim(
-            text="MEMIT-Merge keeps more than 0.9 of 8 facts of one subject",
+            text="MEMIT-Merge keeps more than nine tenths of about ten facts of one subject",
             source="abstract, where MEMIT has lost half",
             direction="above",
             left=_at("MEMIT-Merge", "same", 8),
@@ -197,7 +198,7 @@ def _curve(
 
 def _distances() -> tuple[Series, ...]:
     return tuple(
-        Series(label, "paired-batch", "memit", parameters={"n": 8, "phrase": phrase})
+        Series(label, "paired-batch", "memit", parameters={"n": PAIRED, "phrase": phrase})
         for label, phrase in (("subject first", FIRST), ("relation first", RELATION))
     )
 

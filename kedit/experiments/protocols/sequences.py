@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from kedit.datasets.questions import Question
+from kedit.datasets.questions import QuestionType
 from kedit.experiments.experiment import ExperimentError, Row
 from kedit.experiments.protocols.watching import Watch
 from kedit.experiments.setting import Setting
@@ -19,7 +19,7 @@ from kedit.models.scoring import score_targets
 
 __all__ = ["long_sequence", "question_types"]
 
-BLOCK = 20  # facts of one age that the degree of forgetting looks at together
+BLOCK = 20
 
 
 def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
@@ -30,17 +30,17 @@ def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
         "overall": at each checkpoint all metrics over all facts so far, `PPL` of held-out texts and `CHOICE` on
             questions about subjects that are never edited, and `L1 growth`, the mean absolute entry of the edited
             weights over that of the unedited ones; place is the number of edits. Place 0 is the unedited model.
-        "early", "late": mean `probability` right after the edit over the first and the last 20 facts; place is `n`.
+        "early", "late": mean `probability` right after the edit over the first and the last block; place is `n`.
         "layer N": `L1` of one edited layer, in units of the weight, at each checkpoint.
-        "kept": after the last edit, `EM` over each block of 20 facts in the order of editing; place is the block's last
+        "kept": after the last edit, `EM` over each block of facts in the order of editing; place is the block's last
             ("degree of forgetting").
 
     Parameters: `facts`, "distinct" (as many subjects), "returning" (three rounds over a third as many) or "cases" (two
-    facts of each subject in a row); `n`; `checkpoints`, numbers of edits; `batch`, facts a call (1); `tasks`, those
-    downstream that are asked before the first edit and after the last (`Watch.task_rows`).
+    facts of each subject in a row); `n`; `checkpoints`, numbers of edits; `batch`, facts a call (1); `block`, facts of
+    a block (20); `tasks`, those that `Watch.task_rows` asks before the first edit and after the last.
     """
     facts = _facts(setting, str(parameters["facts"]), int(parameters["n"]))
-    checkpoints = set(parameters["checkpoints"])
+    checkpoints, block = set(parameters["checkpoints"]), int(parameters.get("block", BLOCK))
     watch = Watch(setting, facts, parameters.get("tasks", ()))
     rows = [*watch.rows(setting.model, 0), *watch.task_rows(setting.model, 0)]
     before, reached = 0, []
@@ -55,12 +55,12 @@ def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
             rows += score_rows(evaluate(step.model, facts[: step.done]), "overall", step.done)
             rows += watch.rows(step.model, step.done)
     rows += watch.task_rows(step.model, len(facts))
-    for arm, part in (("early", reached[:BLOCK]), ("late", reached[-BLOCK:])):
-        rows.append(Row("probability", sum(part) / len(part), arm, len(facts)))
+    for arm, some in (("early", reached[:block]), ("late", reached[-block:])):
+        rows.append(Row("probability", sum(some) / len(some), arm, len(facts)))
     final = evaluate(step.model, facts, paraphrases=False, neighborhood=False)
-    for start in range(0, len(facts), BLOCK):
-        block = final.facts[start : start + BLOCK]
-        rows.append(Row("EM", sum(one.exact for one in block) / len(block), "kept", start + len(block)))
+    for start in range(0, len(facts), block):
+        part = final.facts[start : start + block]
+        rows.append(Row("EM", sum(one.exact for one in part) / len(part), "kept", start + len(part)))
     return rows
 
 
@@ -75,7 +75,7 @@ def question_types(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
     """
     n, checkpoints = int(parameters["n"]), set(parameters["checkpoints"])
     rows = []
-    for arm in get_args(Question):
+    for arm in get_args(QuestionType):
         facts = setting.source.question_types(n, setting.repeat, arm)
         watch = Watch(setting, facts, parameters.get("tasks", ()))
         rows += [*watch.rows(setting.model, 0, arm), *watch.task_rows(setting.model, 0, arm)]
