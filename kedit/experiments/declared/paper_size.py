@@ -48,8 +48,8 @@ _SIZES: Mapping[str, tuple[Mapping[int, int], Mapping[str, Any]]] = MappingProxy
 def twins(experiments: Iterable[Experiment]) -> Iterator[Experiment]:
     """The same experiments, called `NAME@paper`, with the paper's batches, numbers of edits, checkpoints and tasks.
 
-    Those whose paper names no size, or the same one, have no twin. Sequences in which subjects return are of no paper and
-    are left out.
+    Those whose paper names no size, or the same one, have no twin. Sequences in which subjects return are of no paper
+    and left out.
     """
     for experiment in experiments:
         if experiment.name in _SIZES:
