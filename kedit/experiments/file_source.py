@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -34,9 +33,11 @@ class FileSource:
         self._facts = dataset.facts()
         groups, _ = group(self._facts)
         self.name = dataset.source
+        self._specificity = {
+            record.fact: tuple((probe.prompt, probe.answer) for probe in record.specificity)
+            for record in dataset.records
+        }
         self.sampler = Sampler(groups)
-        joined = hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
-        self.fingerprint = f"{dataset.fingerprint} {joined}".strip()
 
     @classmethod
     def of(cls, facts: str, texts: str = "") -> FileSource:
@@ -87,6 +88,10 @@ class FileSource:
                 "line (--texts FILE)"
             )
         return random.Random(f"kedit texts {n} {seed}").sample(self._texts, n)
+
+    def specificity(self, fact: Fact) -> Sequence[tuple[str, str]]:
+        """The questions that the fact's record has of its own."""
+        return self._specificity.get(fact, ())
 
     def statistics(self) -> Statistics:
         """Counts of the data set."""

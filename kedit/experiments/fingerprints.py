@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import kedit
 from kedit.experiments.experiment import ExperimentError
+from kedit.versions import versions
 
 __all__ = ["code_fingerprint", "file_fingerprint", "folder_fingerprint", "own_sources"]
 
@@ -27,6 +29,7 @@ _MEASURING = (
     "editors",
     "metrics",
     "datasets",
+    "downstream",
     "worlds",
     "experiments/file_source.py",
     "experiments/protocols",
@@ -36,13 +39,15 @@ _MEASURING = (
     "experiments/steps.py",
 )
 _SOURCES = (".py", ".toml")
+_LIBRARIES = ("numpy", "tokenizers", "torch", "transformers")
 # Tokenizer, configuration, corpus and card of a model; weights have a fingerprint of their own.
 _BESIDE_WEIGHTS = (".json", ".txt", ".model")
 
 
 @lru_cache(maxsize=64)
 def code_fingerprint(*modules: str) -> str:
-    """Hash over the sources that a measurement depends on, so that old cells are never mixed with new ones.
+    """Hash over sources and library versions that a measurement depends on, so that old cells are never mixed with new
+    ones.
 
     Args:
         modules: names of modules or packages that measure and are not among kedit's own, such as that of an editor
@@ -52,7 +57,7 @@ def code_fingerprint(*modules: str) -> str:
         ExperimentError: a module that does not exist.
     """
     package = Path(kedit.__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(json.dumps(versions(*_LIBRARIES), sort_keys=True).encode())
     own = own_sources()
     for source in own:
         _add(digest, source.relative_to(package).as_posix(), source)

@@ -14,31 +14,37 @@ __all__ = ["PERPLEXITY", "PROMPTS", "check_source"]
 # Protocols that score the prompts of the facts themselves; `paired-batch` makes its own, others ask the rewrite prompt.
 PROMPTS = frozenset({"same-and-different", "density", "first-and-last", "long-sequence"})
 PERPLEXITY = frozenset({"density", "long-sequence", "question-types"})
+PARAPHRASES = frozenset({"S", "PS", "PAR"})
+NEIGHBORHOOD = frozenset({"S", "NS"})
+SPECIFICITY = frozenset({"SPE"})
 
 
 def check_source(source: Source, experiments: Iterable[Experiment]) -> None:
-    """See that what the experiments score is there, for every fact that may be drawn.
+    """See that what the experiments' figures and claims need is there, for every fact that may be drawn.
 
     Raises:
-        ExperimentError: facts without paraphrases or neighborhood prompts, or too few texts.
+        ExperimentError: facts without the prompts that are scored, or too few texts.
     """
     chosen = list(experiments)
-    for protocols, check in ((PROMPTS, _check_prompts), (PERPLEXITY, _check_texts)):
-        names = [one.name for one in chosen if any(series.protocol in protocols for series in one.series)]
-        if names:
-            check(source, names)
-
-
-def _check_prompts(source: Source, names: list[str]) -> None:
+    scoring = [one for one in chosen if any(series.protocol in PROMPTS for series in one.series)]
     facts = [fact for facts in source.sampler.groups.values() for fact in facts]
-    for field in ("paraphrases", "neighborhood"):
-        bare = [fact for fact in facts if not getattr(fact, field)]
-        if bare:
+    near = [fact for fact in facts if not fact.neighborhood]
+    for metrics, field, bare in (
+        (PARAPHRASES, "paraphrases", [fact for fact in facts if not fact.paraphrases]),
+        (NEIGHBORHOOD, "neighborhood", near),
+        (SPECIFICITY, "neighborhood", [fact for fact in near if not source.specificity(fact)]),
+    ):
+        names = [one.name for one in scoring if metrics & _metrics(one)]
+        if names and bare:
             raise ExperimentError(
                 f"{source.name}: field {field!r} is empty in {len(bare)} of {len(facts)} facts, the first is "
                 f"{bare[0].label}, and {', '.join(names)} scores it; give a file with facts that have such prompts"
             )
+    if any(series.protocol in PERPLEXITY for one in chosen for series in one.series):
+        source.texts(TEXTS, 0)
 
 
-def _check_texts(source: Source, _names: list[str]) -> None:
-    source.texts(TEXTS, 0)
+def _metrics(experiment: Experiment) -> set[str]:
+    """What its figure draws and its claims compare."""
+    sides = (side for claim in experiment.claims for side in (claim.left, claim.right) if side is not None)
+    return {*experiment.figure.metrics, *(side.metric for side in sides)}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from kedit.datasets.pairs import Phrase
@@ -29,12 +29,10 @@ class Source(Protocol):
 
     Attributes:
         name: for people.
-        fingerprint: what a measured number depends on.
         sampler: draws of facts.
     """
 
     name: str
-    fingerprint: str
     sampler: Sampler
 
     def pairs(self, n: int, seed: int, phrase: Phrase) -> tuple[list[Fact], list[Fact]]:
@@ -53,6 +51,10 @@ class Source(Protocol):
         """Texts that no edit is about, for perplexity."""
         ...
 
+    def specificity(self, fact: Fact) -> Sequence[tuple[str, str]]:
+        """Prompts whose answers the edit of `fact` must leave alone, and these answers, where the source has such."""
+        ...
+
     def statistics(self) -> Statistics:
         """Counts, as in S2RKE's tables 1 and 2."""
         ...
@@ -64,7 +66,6 @@ class WorldSource:
     def __init__(self, seed: int = WORLD_SEED) -> None:
         self._world = World.generate(seed)
         self.name = f"world {seed}"
-        self.fingerprint = self.name
         self.sampler: Sampler = WorldSampler(self._world)
 
     def pairs(self, n: int, seed: int, phrase: Phrase) -> tuple[list[Fact], list[Fact]]:
@@ -83,6 +84,10 @@ class WorldSource:
     def texts(self, n: int, seed: int) -> list[str]:
         """True sentences, said in ways that training never used for their facts."""
         return self._world.held_out(n, seed)
+
+    def specificity(self, fact: Fact) -> Sequence[tuple[str, str]]:
+        """None: its facts have neighborhood prompts."""
+        return ()
 
     def statistics(self) -> Statistics:
         """Counts of the world."""

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kedit.editors.base import Editor
 from kedit.experiments.experiment import ExperimentError, Row
+from kedit.experiments.setting import Setting
 from kedit.facts import Fact
-from kedit.metrics import Evaluation
+from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
+from kedit.models.scoring import score_targets
 from kedit.updates import Update
 
-__all__ = ["Step", "edit_all", "edit_batches", "score_rows"]
+__all__ = ["Step", "edit_all", "edit_batches", "edited_layer", "score_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,47 @@ def edit_all(editor: Editor, model: LanguageModel, facts: Sequence[Fact], *, one
     return last
 
 
-def score_rows(found: Evaluation, arm: str = "", place: int = 0) -> list[Row]:
-    """ES, PS, NS, exact match, PAR, SPE and the mean probability of the new objects, as rows."""
+def score_rows(
+    setting: Setting, model: LanguageModel, facts: Sequence[Fact], arm: str = "", place: int = 0
+) -> list[Row]:
+    """ES, exact match and mean probability of the new objects; PS and PAR, NS and SPE where all facts have the prompts.
+
+    Facts without neighborhood prompts may have questions of their own for SPE: whether greedy decoding answers them
+    right, averaged over questions, then over facts (D4S eq. 16; zsRE's locality).
+    """
+    rephrased, near = (all(getattr(fact, name) for fact in facts) for name in ("paraphrases", "neighborhood"))
+    found = evaluate(model, facts, paraphrases=rephrased, neighborhood=near)
     values = {
         "ES": found.es,
-        "PS": found.ps,
-        "NS": found.ns,
         "EM": found.em,
-        "PAR": found.par,
-        "SPE": found.spe,
-        "probability": sum(math.exp(one.efficacy.wanted) for one in found.facts) / found.n,
+        "probability": sum(one.probability for one in found.facts) / found.n,
     }
+    if rephrased:
+        values |= {"PS": found.ps, "PAR": found.par}
+    if near:
+        values |= {"NS": found.ns, "SPE": found.spe}
+    else:
+        asked = [setting.source.specificity(fact) for fact in facts]
+        if all(asked):
+            values["SPE"] = _right(model, asked)
     return [Row(metric, value, arm, place) for metric, value in values.items()]
+
+
+def edited_layer(model: LanguageModel, update: Update) -> int:
+    """The last block whose down-projection an update changes.
+
+    Raises:
+        ExperimentError: it changes none.
+    """
+    changed = [layer for layer in range(model.n_blocks) if model.weight_name(layer) in update.changes]
+    if not changed:
+        raise ExperimentError(
+            f"{update.editor} changes no down-projection, so no layer's keys are its own; choose an editor that does"
+        )
+    return changed[-1]
+
+
+def _right(model: LanguageModel, asked: Sequence[Sequence[tuple[str, str]]]) -> float:
+    flat = [pair for pairs in asked for pair in pairs]
+    right = iter(score_targets(model, flat))
+    return sum(sum(next(right).greedy for _ in pairs) / len(pairs) for pairs in asked) / len(asked)

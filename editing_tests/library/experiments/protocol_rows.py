@@ -24,7 +24,7 @@ def rows_given(protocol: str, editor: str, config: Mapping[str, Any], given: Map
     if protocol == "first-and-last":
         return set(product(SCORES, ("homogeneous", "heterogeneous"), (n,)))
     if protocol == "density":
-        return set(product((*SCORES, "PPL"), ("low", "medium", "high"), (n,)))
+        return set(product((*SCORES, "PPL", "PPL ratio"), ("low", "medium", "high"), (n,)))
     if protocol == "key-pair":
         metrics = ("key cosine", "ES of the first", "probability of the first")
         return set(product(metrics, ("same", "different"), (0,)))

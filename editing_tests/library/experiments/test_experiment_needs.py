@@ -61,6 +61,27 @@ def test_the_command_asks_first(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_questions_of_ones_own_do_for_specificity(tmp_path: Path) -> None:
+    """zsRE, the data of D4S: one paraphrase, no neighbors, a question whose answer must stay."""
+    record = {
+        "subject": "Lake Orvin",
+        "src": "Which country is Lake Orvin in?",
+        "rephrase": "Lake Orvin lies in which country?",
+        "alt": "Chile",
+        "answers": ["Peru"],
+        "loc": "nq question: who wrote the song river bend",
+        "loc_ans": "Ann Dale",
+    }
+    (tmp_path / "zsre.json").write_text(json.dumps([record]), encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("\n".join(f"Text {number}." for number in range(50)), encoding="utf-8")
+    source = open_source(str(tmp_path / "zsre.json"), str(tmp_path / "texts.txt"))
+    (facts,) = source.sampler.groups.values()
+    assert source.specificity(facts[0]) == ((record["loc"], "Ann Dale"),)
+    check_source(source, [EXPERIMENTS["d4s-table-2"]])
+    with pytest.raises(ExperimentError, match="'neighborhood' is empty"):
+        check_source(source, [EXPERIMENTS["s2rke-figure-3"]])
+
+
 def test_needs_are_those_of_the_numbers_that_protocols_give() -> None:
     for series in (series for one in EXPERIMENTS.values() for series in one.series if series.protocol != "counts"):
         metrics = {row[0] for row in rows_given(series.protocol, series.editor, series.config, series.parameters)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,6 @@ from kedit.experiments.setting import Setting
 from kedit.experiments.sources import WorldSource
 from kedit.experiments.steps import score_rows
 from kedit.facts import Fact
-from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.paths import model_folder
 from kedit.updates import LowRank, Update
@@ -31,7 +31,8 @@ class Recorder:
 
     name = "recorder"
 
-    def __init__(self, *, batch: bool = True, sequential: bool = True) -> None:
+    def __init__(self, *, batch: bool = True, sequential: bool = True, layer: int = 1) -> None:
+        self.layer = layer
         self.tags = Tags(batch=batch, sequential=sequential, writes_weights=True)
         self.calls: list[tuple[Fact, ...]] = []
         self.states: list[Any] = []
@@ -39,7 +40,7 @@ class Recorder:
     def edit(self, model: LanguageModel, facts: Sequence[Fact], state: Any = None) -> tuple[Update, Any]:
         self.calls.append(tuple(facts))
         self.states.append(state)
-        name = model.weight_name(1)
+        name = model.weight_name(self.layer)
         nothing = LowRank(torch.zeros(model.d, 1), torch.zeros(model.f, 1))
         return Update(changes={name: nothing}, base=model.fingerprint([name])), (state or 0) + 1
 
@@ -71,7 +72,7 @@ def names(rows: Sequence[Row]) -> set[tuple[str, str, int]]:
 
 def scored(model: LanguageModel, facts: Sequence[Fact], arm: str, place: int) -> list[Row]:
     """What the recorder's model, which is the unedited one, says of facts."""
-    return score_rows(evaluate(model, facts), arm, place)
+    return score_rows(Setting(model, None, WorldSource(), 0), model, facts, arm, place)
 
 
 def value(rows: Sequence[Row], metric: str, arm: str, place: int) -> float:
@@ -106,7 +107,9 @@ def test_density(measure: Any, model: LanguageModel) -> None:
     counts = [sorted(Counter(fact.subject for fact in call).values()) for call in editor.calls]
     assert counts == [[1] * 6, [2] * 3, [3] * 2]
     for arm, facts in zip(("low", "medium", "high"), editor.calls, strict=True):
-        assert [row for row in rows if row.arm == arm and row.metric != "PPL"] == scored(model, facts, arm, 6)
+        found = [row for row in rows if row.arm == arm and not row.metric.startswith("PPL")]
+        assert found == scored(model, facts, arm, 6)
+        assert value(rows, "PPL ratio", arm, 6) == 1.0  # nothing was edited
     assert names(rows) == rows_given("density", "rome", {}, {"n": 6})
 
 
@@ -211,6 +214,35 @@ def test_weights_that_two_edits_share(measure: Any) -> None:
     assert value(rows, "overlap", "same", 0) > value(rows, "overlap", "different", 0)
     assert value(rows, "forgetting", "same", 0) > 0.1 > value(rows, "forgetting", "different", 0)
     assert value(rows, "key cosine", "same", 0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("protocol", ["key-pair", "weight-overlap"])
+def test_keys_are_those_of_the_layer_that_was_edited(measure: Any, protocol: str) -> None:
+    given = {"mode": "sequential"} if protocol == "key-pair" else {}
+    editors = (load_editor("memit"), Recorder(layer=1), Recorder(layer=2))  # MEMIT's last one is block 1
+    memit, same, later = (value(measure(protocol, one, **given), "key cosine", "different", 0) for one in editors)
+    assert memit == same != later
+
+
+def test_an_editor_without_a_layer_has_no_keys(measure: Any) -> None:
+    with pytest.raises(ExperimentError, match="changes no down-projection"):
+        measure("weight-overlap", load_editor("grace"))
+
+
+def test_facts_that_bring_their_own_questions(model: LanguageModel, source: WorldSource) -> None:
+    """zsRE's records have no neighbors but a question with an answer of its own."""
+    known, other = (replace(fact, paraphrases=(), neighborhood=()) for fact in source.sampler.distinct(2, 0))
+    answers = {known: ((known.prompt.text, known.true), (known.prompt.text, known.target)), other: ()}
+
+    class Asking(WorldSource):
+        def specificity(self, fact: Fact) -> Sequence[tuple[str, str]]:
+            return answers[fact]
+
+    rows = score_rows(Setting(model, None, Asking(), 0), model, [known])
+    assert value(rows, "SPE", "", 0) == 0.5  # the model says what is true
+    assert {row.metric for row in rows} == {"ES", "EM", "probability", "SPE"}
+    both = score_rows(Setting(model, None, Asking(), 0), model, [known, other])
+    assert {row.metric for row in both} == {"ES", "EM", "probability"}
 
 
 def test_keys_of_a_pair(measure: Any) -> None:

@@ -202,7 +202,7 @@ ABLATIONS: tuple[Experiment, ...] = (
             )
             for label, (editor, config) in _GROUNDS.items()
         ),
-        repeats=3,
+        repeats=5,
         models=GROUND_MODELS,
         figure=Figure("bars", ("EM", "SPE", "L1 growth"), "edits", ("overall",), (GROUND_EDITS,)),
         claims=_GROUND_CLAIMS,

@@ -9,7 +9,7 @@ from typing import Any
 from kedit.experiments.experiment import Row
 from kedit.experiments.setting import Setting
 from kedit.experiments.steps import edit_all, score_rows
-from kedit.metrics import average_key_distance, evaluate
+from kedit.metrics import average_key_distance
 
 __all__ = ["paired_batch"]
 
@@ -26,7 +26,7 @@ def paired_batch(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
     rows = []
     for arm, facts in (("same", same), ("distinct", distinct)):
         edited = edit_all(setting.required_editor, setting.model, facts, one_call=True)
-        rows += score_rows(evaluate(edited.model, facts), arm, n)
+        rows += score_rows(setting, edited.model, facts, arm, n)
         evidence = edited.update.evidence
         if evidence is not None and n > 1:
             keys = evidence.layers[max(evidence.layers)].keys

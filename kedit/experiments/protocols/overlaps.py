@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from kedit.experiments.experiment import Row
 from kedit.experiments.protocols.perturbation import last_keys, pairs
 from kedit.experiments.setting import Setting
-from kedit.experiments.steps import edit_all, edit_batches
+from kedit.experiments.steps import edit_all, edit_batches, edited_layer
 from kedit.metrics import evaluate, key_cosine
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Update
@@ -36,14 +35,14 @@ def weight_overlap(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
             top_overlap(_moved(setting.model, first.update, name), _moved(setting.model, second.update, name), share)
             for name in names
         ]
-        keys = last_keys(setting.model, facts, _last_layer(first.update))
-        known = evaluate(first.model, facts[:1], paraphrases=False, neighborhood=False).facts[0].efficacy.wanted
+        keys = last_keys(setting.model, facts, edited_layer(setting.model, first.update))
+        known = evaluate(first.model, facts[:1], paraphrases=False, neighborhood=False).facts[0].probability
         (step,) = edit_batches(editor, first.model, facts[1:], state=first.state)
-        left = evaluate(step.model, facts[:1], paraphrases=False, neighborhood=False).facts[0].efficacy.wanted
+        left = evaluate(step.model, facts[:1], paraphrases=False, neighborhood=False).facts[0].probability
         rows += [
             Row("overlap", sum(overlaps) / len(overlaps), arm),
             Row("key cosine", key_cosine(keys[:, 0], keys[:, 1]), arm),
-            Row("forgetting", math.exp(known) - math.exp(left), arm),
+            Row("forgetting", known - left, arm),
         ]
     return rows
 
@@ -64,6 +63,3 @@ def _moved(model: LanguageModel, update: Update, name: str) -> Tensor:
     weight = (stored.T if model.is_transposed(name) else stored).float()
     return update.changes[name].new_weight(weight) - weight
 
-
-def _last_layer(update: Update) -> int:
-    return max(update.evidence.layers) if update.evidence is not None else 0

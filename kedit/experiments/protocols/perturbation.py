@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from kedit.experiments.experiment import Row
+from kedit.experiments.protocols.watching import TEXTS
 from kedit.experiments.setting import Setting
-from kedit.experiments.steps import edit_all, edit_batches, score_rows
+from kedit.experiments.steps import edit_all, edit_batches, edited_layer, score_rows
 from kedit.facts import Fact
 from kedit.locate_then_edit.contexts import BARE
 from kedit.locate_then_edit.keys import SubjectReader
@@ -22,7 +22,6 @@ from kedit.models.language_model import LanguageModel
 __all__ = ["density", "first_and_last", "key_pair", "last_keys", "same_and_different"]
 
 DENSITIES = {1: "low", 2: "medium", 3: "high"}
-TEXTS = 50
 
 
 def same_and_different(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
@@ -38,23 +37,27 @@ def same_and_different(setting: Setting, parameters: Mapping[str, Any]) -> list[
     rows = []
     for arm, facts in arms.items():
         edited = edit_all(setting.required_editor, setting.model, facts, one_call=one_call)
-        rows += score_rows(evaluate(edited.model, facts), arm, n)
+        rows += score_rows(setting, edited.model, facts, arm, n)
     return rows
 
 
 def density(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
     """The same number of facts, one, two or three of each subject (S2RKE, section 3).
 
+    `PPL ratio` is the perplexity over that of the unedited model.
+
     Parameters: `n`, a multiple of 6; `mode` as in `same_and_different`.
     """
     n, one_call = int(parameters["n"]), parameters["mode"] == "batch"
     texts = setting.source.texts(TEXTS, setting.repeat)
+    unedited = model_perplexity(setting.model, texts)
     rows = []
     for per_subject, arm in DENSITIES.items():
         facts = setting.sampler.density(n, per_subject, setting.repeat)
         edited = edit_all(setting.required_editor, setting.model, facts, one_call=one_call)
-        rows += score_rows(evaluate(edited.model, facts), arm, n)
-        rows.append(Row("PPL", model_perplexity(edited.model, texts), arm, n))
+        rows += score_rows(setting, edited.model, facts, arm, n)
+        perplexity = model_perplexity(edited.model, texts)
+        rows += [Row("PPL", perplexity, arm, n), Row("PPL ratio", perplexity / unedited, arm, n)]
     return rows
 
 
@@ -71,12 +74,12 @@ def first_and_last(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]
     if parameters["mode"] == "batch":
         for arm, facts in (("homogeneous", homogeneous), ("heterogeneous", heterogeneous)):
             edited = edit_all(editor, setting.model, facts, one_call=True)
-            rows += score_rows(evaluate(edited.model, facts[:1]), arm, n)
+            rows += score_rows(setting, edited.model, facts[:1], arm, n)
         return rows
     *_, before = edit_batches(editor, setting.model.copy(), homogeneous[:-1])
     for arm, last in (("homogeneous", homogeneous[-1]), ("heterogeneous", heterogeneous[-1])):
         (step,) = edit_batches(editor, before.model.copy(), [last], state=before.state)
-        rows += score_rows(evaluate(step.model, homogeneous[:1]), arm, n)
+        rows += score_rows(setting, step.model, homogeneous[:1], arm, n)
     return rows
 
 
@@ -91,12 +94,12 @@ def key_pair(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
     rows = []
     for arm, facts in pairs(setting).items():
         edited = edit_all(setting.required_editor, setting.model, facts, one_call=one_call)
-        keys = last_keys(setting.model, facts, max(edited.update.evidence.layers if edited.update.evidence else (0,)))
+        keys = last_keys(setting.model, facts, edited_layer(setting.model, edited.update))
         first = evaluate(edited.model, facts[:1], paraphrases=False, neighborhood=False)
         rows += [
             Row("key cosine", key_cosine(keys[:, 0], keys[:, 1]), arm),
             Row("ES of the first", first.es, arm),
-            Row("probability of the first", math.exp(first.facts[0].efficacy.wanted), arm),
+            Row("probability of the first", first.facts[0].probability, arm),
         ]
     return rows
 

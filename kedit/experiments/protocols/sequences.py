@@ -47,12 +47,12 @@ def long_sequence(setting: Setting, parameters: Mapping[str, Any]) -> list[Row]:
     for step in edit_batches(setting.required_editor, setting.model.copy(), facts, int(parameters.get("batch", 1))):
         for number, fact in enumerate(facts[before : step.done], before + 1):
             found = evaluate(step.model, [fact], paraphrases=False, neighborhood=False)
-            reached.append(math.exp(found.facts[0].efficacy.wanted))
+            reached.append(found.facts[0].probability)
             rows += [Row("probability", reached[-1], "each", number), Row("EM", found.em, "each", number)]
         before = step.done
         watch.note(step)
         if step.done in checkpoints or step.done == len(facts):
-            rows += score_rows(evaluate(step.model, facts[: step.done]), "overall", step.done)
+            rows += score_rows(setting, step.model, facts[: step.done], "overall", step.done)
             rows += watch.rows(step.model, step.done)
     rows += watch.task_rows(step.model, len(facts))
     for arm, some in (("early", reached[:block]), ("late", reached[-block:])):
