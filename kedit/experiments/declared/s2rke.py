@@ -102,8 +102,8 @@ def _schemes(name: str, item: str, mode: str, editors: dict[str, str]) -> Experi
         repeats=S2RKE_REPEATS,
         figure=Figure("bars", ("S", "EM"), "facts"),
         claims=tuple(_differences(item, tuple(editors), THREE)),
-        note=f"{EDITS} facts a run; the paper does not say how many. Exact match stands below S, which only asks which of "
-        "two objects is likelier. FT is the one of the published runs, without a ball (docs/claims.md).",
+        note=f"{EDITS} facts a run; the paper does not say how many. Exact match stands below S, which only asks which "
+        "of two objects is likelier. FT is the one of the published runs, without a ball (docs/claims.md).",
     )
 
 
