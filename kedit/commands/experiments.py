@@ -116,14 +116,19 @@ def _chosen(names: Sequence[str], declared: Mapping[str, Experiment]) -> list[Ex
 
 def _reported(folder: Path, declared: Mapping[str, Experiment], report: Report | None) -> Answer:
     lines = []
-    missing = 0
+    missing = problems = 0
     for one in report_folder(folder, declared, report or _written):
         lines.append(f"{one.experiment.name}: {one.asked - len(one.missing)} of {plural(one.asked, 'cell')}")
         if not one.is_current:
             lines.append("  measured with other sources than these; run it again to measure anew")
+        if one.problem:
+            lines.append(f"  no report: {one.problem}")
         lines += [f"  missing: {task}" for task in one.missing]
         missing += len(one.missing)
-    return Answer({}, lines, f"{plural(missing, 'cell')} missing; run the experiment again" if missing else "")
+        problems += bool(one.problem)
+    failed = [f"{plural(missing, 'cell')} missing"] if missing else []
+    failed += [f"{plural(problems, 'report')} not made"] if problems else []
+    return Answer({}, lines, f"{' and '.join(failed)}; run the experiment again" if failed else "")
 
 
 def _written(experiment: Experiment, rows: Sequence[Measured], folder: Path, missing: Sequence[str]) -> None:

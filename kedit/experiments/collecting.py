@@ -29,6 +29,7 @@ class Reported:
         asked: how many cells belong to it.
         missing: those that are not measured.
         is_current: whether the sources that measured are those of this process.
+        problem: why there is a table and no report; empty if there is one.
     """
 
     experiment: Experiment
@@ -36,6 +37,7 @@ class Reported:
     asked: int
     missing: Sequence[Task]
     is_current: bool
+    problem: str = ""
 
 
 def collected(experiment: Experiment, folder: CellFolder, request: Request) -> Iterator[Measured]:
@@ -59,7 +61,8 @@ def report_folder(
 ) -> Iterator[Reported]:
     """Write `<name>.csv` of every experiment that was run in this folder, then let `report` write its files there.
 
-    Nothing is measured and no model is loaded.
+    Nothing is measured and no model is loaded. A report that cannot be made, of numbers that other sources gave, say,
+    keeps no other from being made.
 
     Raises:
         ExperimentError: nothing was run here, a file is damaged, or an experiment of the folder is not known.
@@ -75,9 +78,13 @@ def report_folder(
         missing = absent(experiment, cells, request)
         rows = list(collected(experiment, cells, request))
         table = folder / f"{name}.csv" if rows else None
+        problem = ""
         if table is not None:
             write_tidy(rows, table)
             if report is not None:
-                report(experiment, rows, folder, [str(task) for task in missing])
+                try:
+                    report(experiment, rows, folder, [str(task) for task in missing])
+                except ExperimentError as error:
+                    problem = str(error)
         asked = len(experiment.series) * len(request.models) * request.repeats
-        yield Reported(experiment, table, asked, missing, request.code.is_current)
+        yield Reported(experiment, table, asked, missing, request.code.is_current, problem)
