@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from kedit.experiments.declared.d4s import CHECKPOINTS, COUNTERFACT, EDITS, MQUAKE, OTHER_EDITS
+from kedit.experiments.declared.d4s_claims import CHECKPOINTS, COUNTERFACT, EDITS, MQUAKE, OTHER_EDITS
 from kedit.experiments.declared.merge import LARGEST, PAIRED
 from kedit.experiments.declared.paper_size import SUFFIX
 from kedit.experiments.declared.s2rke import FACTS
