@@ -27,7 +27,7 @@ def check_source(source: Source, experiments: Iterable[Experiment]) -> None:
     """
     chosen = list(experiments)
     scoring = [one for one in chosen if any(series.protocol in PROMPTS for series in one.series)]
-    facts = [fact for facts in source.sampler.groups.values() for fact in facts]
+    facts = [fact for facts in source.sampler.groups.values() for fact in facts] if scoring else []
     near = [fact for fact in facts if not fact.neighborhood]
     for metrics, field, bare in (
         (PARAPHRASES, "paraphrases", [fact for fact in facts if not fact.paraphrases]),

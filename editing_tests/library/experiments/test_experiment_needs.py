@@ -58,6 +58,9 @@ def test_the_command_asks_first(tmp_path: Path) -> None:
     words = ["s2rke-figure-2", "--model", "tiny-gpt2", "--facts", file_of(tmp_path), "--out", str(tmp_path / "out")]
     with pytest.raises(ExperimentError, match="50 texts and 0 were given"):
         experiment(parser().parse_args(["experiment", "run", *words]))
+    (tmp_path / "few.txt").write_text("One text.\n", encoding="utf-8")
+    with pytest.raises(ExperimentError, match="50 texts and 1 were given"):
+        experiment(parser().parse_args(["experiment", "run", *words, "--texts", str(tmp_path / "few.txt")]))
     assert not (tmp_path / "out").exists()
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from types import SimpleNamespace
 
 import pytest
@@ -28,7 +27,7 @@ def update(keys: torch.Tensor) -> Update:
 
 
 def found(*probabilities: float) -> SimpleNamespace:
-    facts = tuple(SimpleNamespace(efficacy=SimpleNamespace(wanted=math.log(p))) for p in probabilities)
+    facts = tuple(SimpleNamespace(probability=p) for p in probabilities)
     return SimpleNamespace(facts=facts, n=len(facts))
 
 
