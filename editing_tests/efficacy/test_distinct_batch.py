@@ -8,7 +8,7 @@ import pytest
 from kedit.gate import Gate, distinct_batches
 
 
-@pytest.mark.editing_property("efficacy.distinct-batch", needs=("batch",))
+@pytest.mark.editing_property("efficacy.distinct-batch", needs=("batch",), knowledge=True)
 def test_distinct_batch(gate: Gate) -> None:
     """Thirty facts of thirty subjects, edited in one call, all take (Meng et al. 2023, MEMIT, section 5.2); means
     over draws."""

@@ -12,7 +12,7 @@ from kedit.metrics import evaluate
 FACTS = 4
 
 
-@pytest.mark.editing_property("efficacy.generation")
+@pytest.mark.editing_property("efficacy.generation", knowledge=True)
 def test_generation(gate: Gate) -> None:
     """The edited model writes what it scores: greedy decoding token by token, with the cache, gives the new object
     exactly where teacher forcing says so, and no probability is NaN (EasyEdit, issues 325 and 384: the two were

@@ -10,7 +10,7 @@ import pytest
 from kedit.gate import Gate, single_edits
 
 
-@pytest.mark.editing_property("efficacy.single")
+@pytest.mark.editing_property("efficacy.single", knowledge=True)
 def test_single(gate: Gate) -> None:
     """An edit of one fact takes: the model decodes the new object, prefers it to the true one, also when asked
     otherwise (Meng et al. 2022, ROME, section 3.4: efficacy and paraphrase scores)."""

@@ -10,7 +10,7 @@ import pytest
 from kedit.gate import Gate, repeated_edit
 
 
-@pytest.mark.editing_property("longevity.repeat", needs=("sequential",))
+@pytest.mark.editing_property("longevity.repeat", needs=("sequential",), knowledge=True)
 def test_repeat(gate: Gate) -> None:
     """Editing one fact twenty times converges: the change after twenty calls is hardly larger than after ten
     (D4S, equation 13: sums over a repeated fact approach a limit; adding the same update again would double it),

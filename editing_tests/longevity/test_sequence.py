@@ -9,7 +9,7 @@ from kedit.gate import Gate, distinct_sequence, record_sequence, returning_seque
 from kedit.metrics import forgetting
 
 
-@pytest.mark.editing_property("longevity.sequence", needs=("sequential",), long=True)
+@pytest.mark.editing_property("longevity.sequence", needs=("sequential",), long=True, knowledge=True)
 def test_sequence(gate: Gate) -> None:
     """After two hundred single edits on distinct subjects the early ones are still there and the weights have not
     blown up (D4S, sections 4.1 and 4.2: sequences collapse as the norm grows)."""
@@ -22,7 +22,7 @@ def test_sequence(gate: Gate) -> None:
             gate.judge("relative_change", change, edits=edits, weight=layer)
 
 
-@pytest.mark.editing_property("longevity.returning-subjects", needs=("sequential",), long=True)
+@pytest.mark.editing_property("longevity.returning-subjects", needs=("sequential",), long=True, knowledge=True)
 def test_returning_subjects(gate: Gate) -> None:
     """Three rounds of one fact each of forty subjects: earlier facts of a subject outlive its later ones, neighbors
     stay, the norm stays (S2RKE, section 5.1, and D4S, section 4, together)."""

@@ -8,7 +8,7 @@ import pytest
 from kedit.gate import Gate, density_scores
 
 
-@pytest.mark.editing_property("perturbation.density", needs=("batch",), long=True)
+@pytest.mark.editing_property("perturbation.density", needs=("batch",), long=True, knowledge=True)
 @pytest.mark.parametrize("per_subject", [2, 3], ids=lambda n: f"{n}-per-subject")
 def test_density(gate: Gate, per_subject: int) -> None:
     """Thirty facts do not score lower when they crowd on fewer subjects (S2RKE, section 4.2: the score

@@ -11,7 +11,7 @@ from kedit.gate import Gate, homogeneous_gaps, record_first_edit
 METRICS = {2: ["probability"], 8: ["probability", "exact_match"]}
 
 
-@pytest.mark.editing_property("perturbation.homogeneous-sequence", needs=("sequential",), long=True)
+@pytest.mark.editing_property("perturbation.homogeneous-sequence", needs=("sequential",), long=True, knowledge=True)
 @pytest.mark.parametrize("edits", [2, 8], ids=lambda n: f"{n}-edits")
 def test_homogeneous_sequence(gate: Gate, edits: int) -> None:
     """The first of several single edits on one subject survives as often as the first of as many edits on distinct

@@ -8,7 +8,9 @@ import pytest
 from kedit.gate import Gate, record_same_subject, same_subject_batches
 
 
-@pytest.mark.editing_property("perturbation.same-subject-batch", needs=("batch",), long=True, quick={"facts": 8})
+@pytest.mark.editing_property(
+    "perturbation.same-subject-batch", needs=("batch",), long=True, quick={"facts": 8}, knowledge=True
+)
 @pytest.mark.parametrize("facts", [2, 4, 8, 12], ids=lambda n: f"{n}-facts")
 def test_same_subject_batch(gate: Gate, facts: int) -> None:
     """Facts of one subject, edited in one call, take as well as facts of as many subjects (MEMIT-Merge, section 3

@@ -26,7 +26,7 @@ class Sampler:
     """
 
     source: ClassVar[str] = "the data set"
-    error: ClassVar[type[DatasetError]] = DatasetError
+    error: ClassVar[type[BaseException]] = DatasetError
 
     def __init__(self, groups: Mapping[str, Sequence[Fact]], dense: Collection[str] | None = None) -> None:
         """Take `groups` as they are; raises DatasetError for a `dense` subject that has no group."""

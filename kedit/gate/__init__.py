@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from kedit.gate.behaviour import moved as moved
     from kedit.gate.behaviour import outcome as outcome
     from kedit.gate.behaviour import reordered as reordered
+    from kedit.gate.bench import Bench as Bench
     from kedit.gate.bench import Gate as Gate
+    from kedit.gate.candidates import Candidate as Candidate
     from kedit.gate.checking import Checked as Checked
     from kedit.gate.checking import check_editor as check_editor
     from kedit.gate.inspection import capture as capture
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from kedit.gate.watching import live_numbers as live_numbers
 
 _HOMES = {
+    "Bench": "bench",
+    "Candidate": "candidates",
     "Checked": "checking",
     "Gate": "bench",
     "MetricTable": "snapshots",

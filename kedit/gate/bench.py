@@ -7,19 +7,23 @@ import gc
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from kedit.datasets.sampling import Sampler
 from kedit.editors.base import Editor, Tags
 from kedit.gate.cases import Case
 from kedit.gate.judging import Judge
 from kedit.gate.run import GateRun
+from kedit.gate.sources import RealFacts, Source, WorldFacts
 from kedit.gate.watching import Network
 from kedit.models.language_model import LanguageModel
 from kedit.worlds.cards import seeds_of
-from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
+
+if TYPE_CHECKING:
+    from kedit.gate.candidates import Candidate
 
 __all__ = ["Bench", "Gate"]
 
@@ -36,28 +40,58 @@ class Bench:
         gc.freeze()
         self.run = run
         self._models: dict[str, LanguageModel] = {}
-        self._worlds: dict[int, World] = {}
+        self._worlds: dict[int, Source] = {}
+        self._real: dict[str, Source] = {}
         self._shared: dict[Hashable, Any] = {}
 
     def model(self, case: Case) -> LanguageModel:
         """The unedited model of a case; copy it before you edit."""
         if case.folder not in self._models:
-            self._models[case.folder] = LanguageModel.from_pretrained(case.folder)
+            self._models[case.folder] = self._load(case)
         return self._models[case.folder]
+
+    def _load(self, case: Case) -> LanguageModel:
+        full = self.run.options.full
+        if full is None:
+            return LanguageModel.from_pretrained(case.folder)
+        from kedit.gate.candidates import load
+
+        # Tests stand model by model, and two full models may not fit.
+        self._models.clear()
+        self._shared.clear()
+        (one,) = (one for one in self.run.candidates if one.source == case.folder)
+        return load(one, full)
 
     def unedited(self, case: Case) -> dict[str, str]:
         """Fingerprint, dtype and device of the unedited model, as the report names them."""
         model = self.model(case)
         dtype = str(next(model.module.parameters()).dtype).removeprefix("torch.")
-        return {"fingerprint": model.origin, "dtype": dtype, "device": str(model.device)}
+        told = self.source(case).told
+        facts = {"facts": told} if told else {}
+        return {"fingerprint": model.origin, "dtype": dtype, "device": str(model.device), **facts}
 
-    def world(self, case: Case) -> World:
-        """The world whose facts the model knows, from the seed in its card (0 without a card)."""
+    def source(self, case: Case) -> Source:
+        """Facts that the model knows: of the tiny world named in its card (of seed 0 without a card), or real ones."""
+        full = self.run.options.full
+        if full is not None and (case.real or full.facts is not None):
+            if case.folder not in self._real:
+                found = RealFacts(self.model(case), full.facts, all_of_them=full.random_weights)
+                self._real[case.folder] = found
+            return self._real[case.folder]
         seeds = seeds_of(Path(case.folder))
         seed = 0 if seeds is None else seeds.world
         if seed not in self._worlds:
-            self._worlds[seed] = World.generate(seed)
+            self._worlds[seed] = WorldFacts(World.generate(seed))
         return self._worlds[seed]
+
+    def facts_of(self, one: Candidate) -> Source:
+        """The facts that a full model is edited with; loads it."""
+        return self.source(Case("", one.name, one.source, one.real, one.large))
+
+    @property
+    def requires_models(self) -> bool:
+        """Whether a full model that is not at hand is a failure."""
+        return self.run.options.full is not None and self.run.options.full.require
 
     @cached_property
     def network(self) -> Network:
@@ -112,11 +146,6 @@ class Gate:
         return self.base.copy()
 
     @property
-    def world(self) -> World:
-        """The world whose facts the model knows."""
-        return self._bench.world(self._case)
-
-    @property
     def network(self) -> Network:
         """The network, to be refused."""
         return self._bench.network
@@ -124,7 +153,11 @@ class Gate:
     @property
     def facts(self) -> Sampler:
         """Seeded draws of facts to edit."""
-        return Sampler(self.world)
+        return self._bench.source(self._case).sampler
+
+    def texts(self, n: int, seed: int) -> list[str]:
+        """Texts that have nothing to do with the facts; at most `n`."""
+        return self._bench.source(self._case).texts(n, seed)
 
     def shared(self, key: Hashable, compute: Callable[[], T]) -> T:
         """A measurement of this editor on this model that several tests judge, made once a worker.

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kedit.gate.options import GateOptions
 from kedit.paths import model_folder, tiny_models
 
-__all__ = ["Case", "cases", "is_quick"]
+if TYPE_CHECKING:
+    from kedit.gate.candidates import Candidate
+
+__all__ = ["Case", "cases", "full_cases", "is_quick"]
 
 # Without --editor and --model every reference editor meets one model, so that the whole suite stays cheap.
 _COMMON_MODEL = "tiny-gpt2"
@@ -23,11 +27,16 @@ _QUICK_MODELS = ("tiny-gpt2", "tiny-llama")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Case:
-    """One editor on one model: `editor` as on the command line, `model` a name for display, `folder` its files."""
+    """One editor on one model: `editor` as on the command line, `model` a name for display, `folder` its files.
+
+    `real` models were trained on the real world; `large` ones have the marker `gpu_large`.
+    """
 
     editor: str
     model: str
     folder: str
+    real: bool = False
+    large: bool = False
 
     def __str__(self) -> str:
         return f"{self.editor}@{self.model}"
@@ -53,6 +62,17 @@ def cases(options: GateOptions, builtin: Sequence[str]) -> tuple[Case, ...]:
     if not options.editors and not options.models and _COMMON_MODEL in folders:
         folders = {_COMMON_MODEL: folders[_COMMON_MODEL]}
     return tuple(Case(editor, model, folders[model]) for editor in options.editors or builtin for model in folders)
+
+
+def full_cases(options: GateOptions, found: Sequence[Candidate]) -> tuple[Case, ...]:
+    """Model by editor, those that are at hand, so that each model is loaded once; without --editor the editors that
+    thresholds are measured with."""
+    return tuple(
+        Case(editor, one.name, one.source, one.real, one.large)
+        for one in found
+        if not one.missing
+        for editor in options.editors or _WHOLE
+    )
 
 
 def is_quick(options: GateOptions, editor: str) -> bool:

@@ -55,9 +55,12 @@ class Node:
 class Judge:
     """Compares, records, and in the end fails with everything that was on the wrong side."""
 
-    def __init__(self, node: Node, thresholds: Thresholds, expected: Sequence[Expectation]) -> None:
-        """Nothing is judged yet."""
+    def __init__(
+        self, node: Node, thresholds: Thresholds, expected: Sequence[Expectation], *, real: bool = False
+    ) -> None:
+        """Nothing is judged yet; `real` models have thresholds of their own."""
         self.node = node
+        self._real = real
         self._thresholds = thresholds
         self._expected = tuple(expected)
         self._violations: dict[str, list[str]] = {}
@@ -80,7 +83,7 @@ class Judge:
             LookupError: thresholds.toml has no entry for it.
         """
         merged = {**self.node.parameters, **parameters}
-        bound = self._thresholds.find(self.node.property, metric, self.node.model, merged)
+        bound = self._thresholds.find(self.node.property, metric, self.node.model, merged, real=self._real)
         met = bound.met_by(measured)
         now = time.perf_counter()
         self.node.rows.append(

@@ -279,4 +279,4 @@ def single_update(gate: Gate) -> tuple[Fact, Update]:
 
 
 def _perplexity(gate: Gate, model: LanguageModel) -> float:
-    return model_perplexity(model, gate.world.held_out(HELD_OUT_TEXTS, draw_seed(gate, 0)))
+    return model_perplexity(model, gate.texts(HELD_OUT_TEXTS, draw_seed(gate, 0)))

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from kedit.gate.full_options import FullOptions, add_full_options
+
 __all__ = ["GateOptions", "add_options", "read_toml"]
 
 _TIMEOUT = 300.0
+# Two hundred edits of a full model take minutes.
+_FULL_TIMEOUT = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class GateOptions:
         write_expectations: file that gets an entry for each failure of this run.
         allow_looser: thresholds of one's own may be looser than the suite's.
         quick: leave out the long properties.
+        full: how full models are run; None for a run on tiny ones.
     """
 
     editors: tuple[str, ...] = ()
@@ -52,6 +57,7 @@ class GateOptions:
     write_expectations: Path | None = None
     allow_looser: bool = False
     quick: bool = False
+    full: FullOptions | None = None
 
     @property
     def given(self) -> bool:
@@ -79,7 +85,10 @@ class GateOptions:
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise pytest.UsageError(f"{option} {repeated[0]} is given twice; name it once")
+        full = FullOptions.from_pytest(config)
         timeout, threads = config.getoption("gate_timeout"), config.getoption("gate_threads")
+        if timeout is None:
+            timeout = _TIMEOUT if full is None else _FULL_TIMEOUT
         if not 0 <= timeout < math.inf:
             raise pytest.UsageError(f"--editing-timeout {timeout:g}: give seconds, 0 for no limit")
         if threads < 1:
@@ -108,6 +117,7 @@ class GateOptions:
             write_expectations=_path(config.getoption("gate_write_expectations")),
             allow_looser=config.getoption("gate_allow_looser"),
             quick=config.getoption("gate_quick"),
+            full=full,
             timeout=timeout,
             threads=threads,
         )
@@ -210,9 +220,9 @@ def add_options(parser: pytest.Parser) -> None:
         "--editing-timeout",
         dest="gate_timeout",
         type=float,
-        default=_TIMEOUT,
         metavar="SECONDS",
-        help=f"time of each property test; one that takes longer has failed (default {_TIMEOUT:g}; 0 for no limit)",
+        help=f"time of each property test; one that takes longer has failed (default {_TIMEOUT:g}, with -m gpu "
+        f"{_FULL_TIMEOUT:g}; 0 for no limit)",
     )
     group.addoption(
         "--editing-threads",
@@ -229,6 +239,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="like --editing-tables, with the stored tables in this folder (default: the shipped ones for a built-in "
         "editor, editing-snapshots for any other)",
     )
+    add_full_options(group)
 
 
 def read_toml(path: Path, option: str) -> dict[str, Any]:

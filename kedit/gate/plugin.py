@@ -15,11 +15,12 @@ import pytest
 
 from kedit.gate.crashes import Crashes, tell_nodes
 from kedit.gate.deadlines import Deadlines, overdue
+from kedit.gate.full_options import GPU, GPU_LARGE
 from kedit.gate.guarding import as_failure, interrupts
 from kedit.gate.known_failures import KnownFailures
 from kedit.gate.options import GateOptions, add_options
 from kedit.gate.reporting import GateReporter
-from kedit.gate.selection import JUDGE, NODE, PROPERTY, TABLE, parameters_of, prepare
+from kedit.gate.selection import FULL_MODEL, JUDGE, NODE, PROPERTY, TABLE, parameters_of, prepare
 
 if TYPE_CHECKING:
     from kedit.gate.bench import Bench, Gate
@@ -52,9 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
         register_profiles()
     config.addinivalue_line(
         "markers",
-        f"{PROPERTY}(id, needs=(), excludes=(), long=False, quick=None): a property of editors, the tags it needs, "
-        "those it does not apply to, whether it is long, the parameters of the one case of it that a quick run keeps",
+        f"{PROPERTY}(id, needs=(), excludes=(), long=False, quick=None, knowledge=False): a property of editors, the "
+        "tags it needs, those it does not apply to, whether it is long, the parameters of the one case of it that a "
+        "quick run keeps, whether it asks for what a model with random weights cannot know",
     )
+    config.addinivalue_line("markers", f"{GPU}: on full models, which need an accelerator unless --device cpu is given")
+    config.addinivalue_line("markers", f"{GPU_LARGE}: on full models of five billion parameters or more; has {GPU} too")
+    config.addinivalue_line("markers", f"{FULL_MODEL}: whether a full model is at hand")
     config.addinivalue_line("markers", f"{TABLE}: compares a table of metrics with the stored one")
     options = config.stash[_OPTIONS] = GateOptions.from_pytest(config)
     if options.given:
@@ -112,8 +117,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that takes the gate on each case."""
     if "gate_case" in metafunc.fixturenames:
-        cases = gate_run(metafunc.config).cases
-        metafunc.parametrize("gate_case", cases, ids=[str(case) for case in cases])
+        run = gate_run(metafunc.config)
+        marked = [pytest.param(case, marks=_sizes(case.large) if run.candidates else ()) for case in run.cases]
+        metafunc.parametrize("gate_case", marked, ids=[str(case) for case in run.cases])
+    if "full_model" in metafunc.fixturenames and metafunc.config.stash[_OPTIONS].full is not None:
+        found = gate_run(metafunc.config).candidates
+        marked = [pytest.param(one, marks=_sizes(one.large)) for one in found]
+        metafunc.parametrize("full_model", marked, ids=[one.name for one in found])
+
+
+def _sizes(large: bool) -> tuple[pytest.MarkDecorator, ...]:
+    return (pytest.mark.gpu, pytest.mark.gpu_large) if large else (pytest.mark.gpu,)
 
 
 @pytest.hookimpl(tryfirst=True)

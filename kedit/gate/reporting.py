@@ -46,6 +46,11 @@ class GateReporter:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One line a row, if editors were named or -v was given."""
         self._settle()
+        if self._options.full is not None:
+            terminalreporter.section("full models")
+            for one in self._run().candidates:
+                told = f"not judged: {one.missing}" if one.missing else f"{one.dtype} on {self._options.full.device}"
+                terminalreporter.write_line(f"{one.name}  {told}", cyan=bool(one.missing))
         verbose = terminalreporter.verbosity > 0
         if not self._results or not (self._options.editors or verbose):
             return

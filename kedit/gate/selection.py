@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kedit.gate.cases import is_quick
+from kedit.gate.cases import Case, is_quick
+from kedit.gate.full_options import FullOptions
 from kedit.gate.judging import Judge, Node, PropertyViolation
 from kedit.gate.options import GateOptions
 
 if TYPE_CHECKING:
-    from kedit.gate.cases import Case
     from kedit.gate.run import GateRun
 
-__all__ = ["JUDGE", "NODE", "PROPERTY", "TABLE", "parameters_of", "prepare"]
+__all__ = ["FULL_MODEL", "JUDGE", "NODE", "PROPERTY", "TABLE", "parameters_of", "prepare"]
 
+FULL_MODEL = "full_model"
 PROPERTY = "editing_property"
 TABLE = "editing_table"
 NODE = pytest.StashKey[Node]()
@@ -36,10 +37,15 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
     Raises:
         pytest.UsageError: a property test without gate or id, or without a threshold of its own.
     """
-    left_out: list[pytest.Item] = []
-    if options.editors:
-        wanted = (PROPERTY, TABLE) if options.tables else (PROPERTY,)
-        left_out = _leave_out(items, lambda item: not any(item.get_closest_marker(name) for name in wanted))
+    wanted = (PROPERTY, TABLE, FULL_MODEL) if options.tables else (PROPERTY, FULL_MODEL)
+    left_out = _leave_out(
+        items,
+        lambda item: (
+            (bool(options.editors) and not any(item.get_closest_marker(name) for name in wanted))
+            or (options.full is None and item.get_closest_marker(FULL_MODEL) is not None)
+            or (options.full is not None and _asks_for_more(item, options.full))
+        ),
+    )
     for item in items:
         marker = item.get_closest_marker(PROPERTY)
         if marker is not None:
@@ -57,6 +63,14 @@ def _leave_out(items: list[pytest.Item], unwanted: Callable[[pytest.Item], bool]
     dropped = set(left_out)
     items[:] = [item for item in items if item not in dropped]
     return left_out
+
+
+def _asks_for_more(item: pytest.Item, full: FullOptions) -> bool:
+    """Whether a property test has no model, or asks what a model with random weights cannot know."""
+    marker = item.get_closest_marker(PROPERTY)
+    if marker is None:
+        return False
+    return not isinstance(_case(item), Case) or (full.random_weights and marker.kwargs.get("knowledge", False))
 
 
 def _is_quick(item: pytest.Item, options: GateOptions) -> bool:
@@ -109,7 +123,7 @@ def _mark(item: pytest.Item, marker: pytest.Mark, run: GateRun) -> None:
         item.add_marker(pytest.mark.skip(reason=f"not applicable: {case.editor} {why}"))
         return
     expected = run.expected(case, property_id, parameters)
-    item.stash[JUDGE] = Judge(node, run.thresholds, expected)
+    item.stash[JUDGE] = Judge(node, run.thresholds, expected, real=case.real)
     if expected:
         reason = "; ".join(dict.fromkeys(entry.reason for entry in expected))
         item.add_marker(pytest.mark.xfail(strict=True, raises=PropertyViolation, reason=reason))

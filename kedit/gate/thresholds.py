@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["Threshold", "Thresholds"]
 
 _REQUIRED = {"property": str, "metric": str, "value": float, "direction": str, "unit": str, "source": str, "basis": str}
 _OPTIONAL = {"margin": float, "good": list, "bad": list, "parameters": dict, "models": list}
-_BASES = ("exact", "rounding", "sides")
+_BASES = ("exact", "rounding", "sides", "published")
 _OWN_REQUIRED = ("property", "metric", "value")
 
 
@@ -32,11 +32,13 @@ class Threshold:
         unit: unit of `value`.
         source: where the value comes from.
         basis: "exact" if any other number is wrong, "rounding" if `value` is what float arithmetic may leave, "sides"
-            if `value` lies between what good and what bad editors reach.
+            if `value` lies between what good and what bad editors reach, "published" if it was not measured with this
+            suite and stands between numbers of the source.
         margin: distance from `value` to the nearest measured number, in `unit`; 0 for exact requirements.
         good, bad: editors that make the two sides, named as on the command line; only with the basis "sides".
         parameters: the bound holds only for tests with these parameters.
         models: the bound holds only for these models; empty for all.
+        real: the bound is one for models of the real world, and decides there over those for tiny ones.
     """
 
     property: str
@@ -51,6 +53,7 @@ class Threshold:
     bad: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    real: bool = False
 
     def __str__(self) -> str:
         named = [f"{name}={value}" for name, value in self.parameters.items()]
@@ -115,14 +118,25 @@ class Thresholds:
         """Names of the metrics that a property judges."""
         return frozenset(entry.metric for entry in self.entries if entry.property == property_id)
 
-    def find(self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any]) -> Threshold:
-        """The bound for one measurement.
+    def with_real(self, path: Path) -> Thresholds:
+        """These bounds and those of a file for models of the real world, written like the suite's own."""
+        real = [replace(entry, real=True) for entry in Thresholds.read(path).entries]
+        return Thresholds([*self.entries, *real], self.own, self.loosened)
+
+    def find(
+        self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any], *, real: bool = False
+    ) -> Threshold:
+        """The bound for one measurement, on a tiny model or on a `real` one.
 
         Raises:
             LookupError: the file has none.
         """
         for entries in (self.own, self.entries):
-            found = [entry for entry in entries if entry.applies_to(property_id, metric, model, parameters)]
+            found = [
+                entry
+                for entry in entries
+                if entry.applies_to(property_id, metric, model, parameters) and (real or not entry.real)
+            ]
             if found:
                 break
         else:
@@ -175,8 +189,8 @@ class Thresholds:
         return entry
 
 
-def _specificity(entry: Threshold) -> int:
-    return len(entry.parameters) + bool(entry.models)
+def _specificity(entry: Threshold) -> tuple[bool, int]:
+    return (entry.real, len(entry.parameters) + bool(entry.models))
 
 
 def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Threshold:

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Full models that a run asks for: which of them are at hand, why the others are not, and how one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kedit.gate.full_options import FullOptions
+from kedit.models.architectures import ModelError
+from kedit.models.full_models import FULL_MODELS, configuration
+from kedit.paths import model_folder
+from kedit.worlds.cards import CARD
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from kedit.models.language_model import LanguageModel
+
+__all__ = ["Candidate", "candidates", "load"]
+
+# Parameters from which on a model is a large one.
+LARGE = 5e9
+# What an editor of several layers edits in the published configurations.
+EDITED_LAYERS = 5
+TOKENS_PER_KEY_DIMENSION = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that was asked for.
+
+    Attributes:
+        name: for display.
+        source: its folder; a name or an id if its weights are not at hand.
+        large: whether it has the marker `gpu_large`.
+        real: whether it was trained on the real world, and not on the tiny one.
+        dtype: of its weights.
+        missing: why it cannot be judged here; empty if it can.
+    """
+
+    name: str
+    source: str
+    large: bool
+    real: bool
+    dtype: str
+    missing: str = ""
+
+
+def candidates(models: Sequence[str], full: FullOptions) -> tuple[Candidate, ...]:
+    """The models of a run, in the order given; all built-in full models if none is named.
+
+    Raises:
+        pytest.UsageError: a model that is neither built in, nor a folder, nor the id of a model on the Hub; two models
+            of one name; a folder of which no editable model can be made.
+    """
+    found = [_candidate(name, full) for name in models or FULL_MODELS]
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise pytest.UsageError(f"--model: two models are called {name}; rename one folder")
+    return tuple(found)
+
+
+def _candidate(asked: str, full: FullOptions) -> Candidate:
+    from kedit.models.weights import MissingWeights, find_weights
+
+    known, folder, missing = FULL_MODELS.get(asked), _folder(asked), []
+    if folder is None and not full.random_weights:
+        try:
+            folder = find_weights(known.hub_id if known else asked)
+        except MissingWeights as error:
+            missing.append(str(error))
+    if folder is None and known is None:
+        if full.random_weights or "/" not in asked:
+            raise pytest.UsageError(
+                f"--model {asked}: neither one of {', '.join(FULL_MODELS)} nor a folder with a config.json"
+                + ("" if full.random_weights else " nor an id like ORG/NAME")
+            )
+        return Candidate(asked, asked, large=False, real=True, dtype="", missing="; ".join(missing))
+    name = asked if known else Path(asked).name
+    config = _configuration(asked, folder)
+    large = known.large if known else _parameters(config) >= LARGE
+    dtype = full.dtype or ("bfloat16" if large and full.device != "cpu" else "float32")
+    missing += _wrong_with_device(full.device) or ([] if missing else _wrong_with_memory(config, dtype, full.device))
+    real = folder is None or not (folder / CARD).is_file()
+    return Candidate(name, str(folder or asked), large, real, dtype, "; ".join(missing))
+
+
+def _folder(asked: str) -> Path | None:
+    try:
+        return model_folder(asked)
+    except FileNotFoundError:
+        return None
+
+
+def _configuration(asked: str, folder: Path | None) -> PretrainedConfig:
+    if folder is None:
+        return configuration(asked)
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # a damaged file raises whatever its reader raises
+        raise pytest.UsageError(f"--model {asked}: its config.json cannot be used ({error})") from error
+
+
+def _parameters(config: PretrainedConfig) -> float:
+    from kedit.models.memory import parameters_of
+
+    try:
+        return parameters_of(config)
+    except Exception as error:  # an architecture that transformers does not know
+        raise pytest.UsageError(f"--model: no model can be made of the configuration ({error})") from error
+
+
+def _wrong_with_device(device: str) -> list[str]:
+    import torch
+
+    if device == "cpu":
+        return []
+    if device.startswith(("cuda", "auto")) and not torch.cuda.is_available():
+        return ["no CUDA device is here; run it where one is, or give --device cpu"]
+    try:
+        torch.empty(1, device="cuda" if device == "auto" else device)
+    except (RuntimeError, AssertionError) as error:
+        return [f"device {device} cannot be used ({str(error).splitlines()[0]})"]
+    return []
+
+
+def _wrong_with_memory(config: PretrainedConfig, dtype: str, device: str) -> list[str]:
+    import torch
+
+    from kedit.models.memory import OutOfMemory, check_memory
+
+    try:
+        check_memory(config, getattr(torch, dtype), device=device, layers=EDITED_LAYERS)
+    except OutOfMemory as error:
+        return [str(error)]
+    return []
+
+
+def load(one: Candidate, full: FullOptions) -> LanguageModel:
+    """The model of a candidate that is at hand.
+
+    Raises:
+        ModelError: it cannot be loaded, or the corpus is too short to say anything.
+    """
+    import torch
+
+    from kedit.models.language_model import LanguageModel
+    from kedit.models.random_weights import random_model
+
+    dtype: torch.dtype = getattr(torch, one.dtype)
+    if full.random_weights:
+        config = _configuration(one.source, _folder(one.source))
+        return random_model(
+            config, seed=0, dtype=dtype, device=full.device, name=one.name, per_key=TOKENS_PER_KEY_DIMENSION
+        )
+    model = LanguageModel.from_pretrained(one.source, dtype=dtype, device=full.device)
+    if full.corpus is not None:
+        model.corpus = tuple(_beginning(model, full.corpus))
+        if not model.corpus:
+            raise ModelError(f"--corpus {full.corpus}: has no texts; give a file with one text a line")
+    return model
+
+
+def _beginning(model: LanguageModel, file: Path) -> Iterator[str]:
+    """The first texts of a file, until they have ten tokens for each dimension of a key."""
+    wanted = TOKENS_PER_KEY_DIMENSION * model.f
+    with file.open(encoding="utf-8") as lines:
+        for text in filter(None, map(str.strip, lines)):
+            yield text
+            wanted -= len(model.tokenizer(text).input_ids)
+            if wanted <= 0:
+                return
