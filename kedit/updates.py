@@ -25,6 +25,7 @@ __all__ = [
     "Update",
     "UpdateError",
     "base_of",
+    "lost_to_rounding",
 ]
 
 
@@ -33,10 +34,13 @@ class UpdateError(ValueError):
 
 
 class Change(Protocol):
-    """How one weight changes, in math orientation `(d, f)`."""
+    """How one weight changes, in math orientation `(d, f)`.
+
+    A change may also have `exact(weight)`, the same in float64; `lost_to_rounding` takes it.
+    """
 
     def new_weight(self, weight: Tensor) -> Tensor:
-        """The weight after the change, float32 `(d, f)`, from the stored weight `(d, f)`."""
+        """The weight after the change, float32 `(d, f)`, from the stored weight `(d, f)`, on that one's device."""
         ...
 
 
@@ -48,7 +52,7 @@ class Replaced:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """The stored matrix, float32 `(d, f)`."""
-        return self.weight
+        return self.weight.to(weight.device)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,12 @@ class LowRank:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """`W + left @ right.T`, float32 `(d, f)`."""
-        return (weight.double() + self.left.double() @ self.right.double().T).float()
+        return self.exact(weight).float()
+
+    def exact(self, weight: Tensor) -> Tensor:
+        """`W + left @ right.T`, float64 `(d, f)`."""
+        left, right = (factor.to(weight.device).double() for factor in (self.left, self.right))
+        return weight.double() + left @ right.T
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,11 @@ class Rebuilt:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """`base + delta`, float32 `(d, f)`; `weight` only tells the shape."""
-        return self.base.float() + self.delta
+        return self.base.to(weight.device).float() + self.delta.to(weight.device)
+
+    def exact(self, weight: Tensor) -> Tensor:
+        """`base + delta`, float64 `(d, f)`."""
+        return self.base.to(weight.device).double() + self.delta.to(weight.device).double()
 
 
 @dataclass(frozen=True)
@@ -160,17 +173,8 @@ class Update:
             UpdateError: the model is not the one the update was made for, a parameter is missing or not
                 editable, or a new weight is not finite.
         """
-        try:
-            parameters = {name: model.parameter(name) for name in self.changes}
-        except ModelError as error:
-            raise UpdateError(f"the update does not fit: {error}") from error
-        if self.base != base_of(model, self.changes, self.memory):
-            raise UpdateError(
-                f"the update was made for other weights than those {model.name} has now "
-                f"({', '.join(sorted(self.changes)) or 'all, and its memory'}); restore its snapshot or compute the "
-                "edit again"
-            )
-        fresh = {name: self._stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
+        parameters = self.parameters(model)
+        fresh = {name: self.stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
         snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh}, model.memory)
         try:
             with torch.no_grad():
@@ -183,16 +187,66 @@ class Update:
             raise
         return snapshot
 
+    def parameters(self, model: LanguageModel) -> dict[str, Tensor]:
+        """The model's parameters that the update changes, by name.
+
+        Raises:
+            UpdateError: the model is not the one the update was made for, or a parameter is missing.
+        """
+        try:
+            parameters: dict[str, Tensor] = {name: model.parameter(name) for name in self.changes}
+        except ModelError as error:
+            raise UpdateError(f"the update does not fit: {error}") from error
+        if self.base != base_of(model, self.changes, self.memory):
+            raise UpdateError(
+                f"the update was made for other weights than those {model.name} has now "
+                f"({', '.join(sorted(self.changes)) or 'all, and its memory'}); restore its snapshot or compute the "
+                "edit again"
+            )
+        return parameters
+
     @staticmethod
-    def _stored(model: LanguageModel, name: str, change: Change, parameter: Tensor) -> Tensor:
+    def stored(model: LanguageModel, name: str, change: Change, parameter: Tensor) -> Tensor:
+        """The changed parameter as it is stored: in its orientation, in its dtype, on its device.
+
+        Raises:
+            UpdateError: another shape, or not finite.
+        """
         turn = model.is_transposed(name)
         weight = parameter.detach().T if turn else parameter.detach()
         fresh = change.new_weight(weight)
         if fresh.shape != weight.shape:
             raise UpdateError(f"update of {name!r} has shape {tuple(fresh.shape)}, expected {tuple(weight.shape)}")
-        stored = (fresh.T if turn else fresh).to(parameter.dtype)
+        stored = (fresh.T if turn else fresh).to(parameter)
         if not bool(torch.isfinite(stored).all()):  # as stored: float16 ends at 65504
             raise UpdateError(
                 f"update of {name!r} ({parameter.dtype}) is not finite; the edit diverged, nothing was written"
             )
         return stored
+
+
+def lost_to_rounding(model: LanguageModel, update: Update) -> dict[str, float]:
+    """The share of an update that storing it in the model's dtype loses, by parameter name.
+
+    `||round(W + Delta) - (W + Delta)||_F / ||Delta||_F`, norms and `W + Delta` in float64, `round(W + Delta)` what
+    `Update.apply` would write. With rounding errors of relative size `u` it is about `u ||W||_F / ||Delta||_F`: near 1
+    where bfloat16 (`u` about 0.002) stores a change smaller than the steps between its numbers, which then is lost;
+    0 where every sum has a number of its own, and where there is no change.
+
+    Args:
+        model: the model the update was made for, before it is applied; left as it is.
+        update: the update.
+
+    Raises:
+        UpdateError: as `Update.apply`.
+    """
+    found = {}
+    for name, parameter in update.parameters(model).items():
+        change, turn = update.changes[name], model.is_transposed(name)
+        stored = update.stored(model, name, change, parameter)
+        weight, rounded = (tensor.T if turn else tensor for tensor in (parameter.detach(), stored))
+        exact = getattr(change, "exact", change.new_weight)(weight).double()
+        lost = float(torch.linalg.vector_norm(rounded.double() - exact))
+        size = float(torch.linalg.vector_norm(exact - weight.double()))
+        found[name] = lost / size if size else 0.0
+    return found

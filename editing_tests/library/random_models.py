@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     GemmaConfig,
     GPT2Config,
@@ -23,7 +22,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from kedit.models import LanguageModel
+from kedit.models import LanguageModel, random_weights
 from kedit.paths import fixtures_dir
 
 TINY = ("tiny-gpt2", "tiny-gptj", "tiny-llama", "tiny-qwen2")
@@ -76,12 +75,4 @@ def random_model(family: str, *, seed: int = 0, keys: int = KEYS, dtype: torch.d
         "gemma": lambda: GemmaConfig(**common, **grouped, head_dim=8),
         "qwen2": lambda: Qwen2Config(**common, **grouped, tie_word_embeddings=True),
     }[family]()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = AutoModelForCausalLM.from_config(config)
-        # Biases and norms start at zero and one; random ones make a forgotten term visible.
-        with torch.no_grad():
-            for parameter in module.parameters():
-                if parameter.dim() == 1:
-                    parameter.add_(0.1 * torch.randn_like(parameter))
-    return LanguageModel(module.to(dtype).eval(), words, name=f"random {family}")
+    return random_weights.random_model(config, seed=seed, dtype=dtype, tokenizer=words, name=f"random {family}")

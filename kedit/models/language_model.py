@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from kedit.models.architectures import Architecture, ModelError, architecture_of
+from kedit.models.fingerprints import Fingerprints
 from kedit.models.folders import write_folder
 from kedit.models.memories import Memory
+from kedit.models.placement import check_folder, check_placement, device_map
 
 # A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class LanguageModel:
         """Wrap a loaded model.
 
         Raises:
-            ModelError: unknown family, quantised weights, a tokenizer without offsets, or logits that are not
-                the head's plain output.
+            ModelError: unknown family, quantised or offloaded weights, a tokenizer without offsets, or logits that
+                are not the head's plain output.
         """
         self.module = module
         self.tokenizer = tokenizer
@@ -64,6 +65,7 @@ class LanguageModel:
         self.corpus = tuple(corpus)
         self._is_frozen = False
         self._derived: dict[Hashable, tuple[str, Any]] = {}
+        self._fingerprints = Fingerprints()
         self._memory: Memory | None = None
         self._detach: Callable[[], None] | None = None
         self.architecture: Architecture = architecture_of(str(module.config.model_type))
@@ -76,31 +78,40 @@ class LanguageModel:
         self.n_blocks = len(self.blocks)
         if not self.n_blocks:
             raise ModelError(f"{name}: the model has no blocks")
-        for layer in range(self.n_blocks):
-            if not self.weight(layer).is_floating_point():
-                raise ModelError(
-                    f"{name}: the weight {self.weight_name(layer)} is quantised and cannot be edited in place; "
-                    "load the model in float32, bfloat16 or float16"
-                )
+        check_placement(module, name)
         self.d, self.f = (int(size) for size in self.weight(0).shape)
         self.origin = self.fingerprint() if origin is None else origin
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+        cls,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        name: str | None = None,
     ) -> LanguageModel:
         """Load a local folder in Hugging Face format; nothing is downloaded.
 
+        Args:
+            folder: see `find_weights` for full models.
+            dtype: of the weights.
+            device: one device, or `auto` to spread the blocks over all devices there are.
+            name: for display; the folder's name otherwise.
+
         Raises:
-            ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged.
+            ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged, or the
+                weights are quantised or do not all fit on the devices.
         """
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         path = Path(folder)
         if not (path / "config.json").is_file():
             raise ModelError(f"{path} is not a model folder: it has no config.json")
+        check_folder(path)
+        spread = device_map(device)
         try:
-            module = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, local_files_only=True)
+            module = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, local_files_only=True, **spread)
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         except Exception as error:  # a damaged file raises whatever its reader raises
             reason = " ".join(str(error).split())
@@ -109,10 +120,11 @@ class LanguageModel:
                 "copy the folder again"
             ) from error
         module.eval()
-        torch.nn.Module.to(module, torch.device(device))
+        if not spread:
+            torch.nn.Module.to(module, torch.device(device))
         corpus_file = path / CORPUS_FILE
         corpus = corpus_file.read_text(encoding="utf-8").splitlines() if corpus_file.is_file() else ()
-        return cls(module, tokenizer, name=path.name, corpus=corpus)
+        return cls(module, tokenizer, name=name or path.name, corpus=corpus)
 
     def save(self, folder: str | Path) -> None:
         """Write weights as they are now, tokenizer and corpus as a plain Hugging Face folder, whole or not at all.
@@ -137,7 +149,7 @@ class LanguageModel:
             self.attach(memory)
         twin = LanguageModel(module, self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin)
         twin.attach(memory)
-        twin._derived = self._derived
+        twin._derived, twin._fingerprints = self._derived, self._fingerprints
         return twin
 
     @property
@@ -234,6 +246,8 @@ class LanguageModel:
     def fingerprint(self, names: Iterable[str] | None = None) -> str:
         """Hash over names, dtypes, shapes and bytes of the given parameters (default: all, and the memory).
 
+        Of large models it is remembered under a checksum, so that asking again costs one look at every byte.
+
         Raises:
             ModelError: a name is not a parameter.
         """
@@ -241,12 +255,7 @@ class LanguageModel:
         held = {} if self._memory is None else self._memory.tensors
         if names is not None:
             named, held = {name: self.parameter(name) for name in names}, {}
-        digest = hashlib.sha256()
-        for name, tensor in [*sorted(named.items()), *sorted(held.items())]:
-            stored = tensor.detach().contiguous().cpu()
-            digest.update(f"{name} {stored.dtype} {tuple(stored.shape)}".encode())
-            digest.update(stored.view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return self._fingerprints.of([*sorted(named.items()), *sorted(held.items())])
 
     def parameter(self, name: str) -> nn.Parameter:
         """The stored parameter of this full name; raises ModelError if there is none."""
