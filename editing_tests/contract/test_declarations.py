@@ -58,8 +58,9 @@ def test_half_precision(gate: Gate) -> None:
     half, _ = gate.editor.edit(model, [fact])
     snapshot = half.apply(model)
     update.apply(full)
-    gap = float(prefers(model, fact)) - float(prefers(full, fact))
-    gate.judge("ES_gap", gap, note="the new object is less likely than the true one")
+    if gate.knows:
+        gap = float(prefers(model, fact)) - float(prefers(full, fact))
+        gate.judge("ES_gap", gap, note="the new object is less likely than the true one")
     left = int(types != {name: parameter.dtype for name, parameter in model.module.named_parameters()})
     snapshot.restore(model)
     left += model.fingerprint() != before

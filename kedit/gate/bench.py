@@ -146,6 +146,12 @@ class Gate:
         return self.base.copy()
 
     @property
+    def knows(self) -> bool:
+        """Whether the model was trained, so that a fact can be asked of it; random weights know nothing."""
+        full = self._bench.run.options.full
+        return full is None or not full.random_weights
+
+    @property
     def network(self) -> Network:
         """The network, to be refused."""
         return self._bench.network

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from kedit.paths import model_folder
 from kedit.worlds.cards import CARD
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PreTrainedConfig
 
     from kedit.models.language_model import LanguageModel
 
@@ -28,6 +28,8 @@ LARGE = 5e9
 # What an editor of several layers edits in the published configurations.
 EDITED_LAYERS = 5
 TOKENS_PER_KEY_DIMENSION = 10
+# The unedited model, the one that a test edits, and one more that a protocol goes on with.
+MODELS_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,9 @@ def _candidate(asked: str, full: FullOptions) -> Candidate:
     from kedit.models.weights import MissingWeights, find_weights
 
     known, folder, missing = FULL_MODELS.get(asked), _folder(asked), []
-    if folder is None and not full.random_weights:
+    if not full.random_weights:
         try:
-            folder = find_weights(known.hub_id if known else asked)
+            folder = find_weights(str(folder or asked))
         except MissingWeights as error:
             missing.append(str(error))
     if folder is None and known is None:
@@ -86,7 +88,9 @@ def _candidate(asked: str, full: FullOptions) -> Candidate:
     config = _configuration(asked, folder)
     large = known.large if known else _parameters(config) >= LARGE
     dtype = full.dtype or ("bfloat16" if large and full.device != "cpu" else "float32")
-    missing += _wrong_with_device(full.device) or ([] if missing else _wrong_with_memory(config, dtype, full.device))
+    missing += _wrong_with_device(full.device)
+    if not missing:
+        missing += _wrong_with_memory(name, config, dtype, full.device)
     real = folder is None or not (folder / CARD).is_file()
     return Candidate(name, str(folder or asked), large, real, dtype, "; ".join(missing))
 
@@ -98,22 +102,23 @@ def _folder(asked: str) -> Path | None:
         return None
 
 
-def _configuration(asked: str, folder: Path | None) -> PretrainedConfig:
+def _configuration(asked: str, folder: Path | None) -> PreTrainedConfig:
     if folder is None:
         return configuration(asked)
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
+        found: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # a damaged file raises whatever its reader raises
         raise pytest.UsageError(f"--model {asked}: its config.json cannot be used ({error})") from error
+    return found
 
 
-def _parameters(config: PretrainedConfig) -> float:
-    from kedit.models.memory import parameters_of
+def _parameters(config: PreTrainedConfig) -> float:
+    from kedit.models.memory import parameter_count
 
     try:
-        return parameters_of(config)
+        return parameter_count(config)
     except Exception as error:  # an architecture that transformers does not know
         raise pytest.UsageError(f"--model: no model can be made of the configuration ({error})") from error
 
@@ -132,15 +137,18 @@ def _wrong_with_device(device: str) -> list[str]:
     return []
 
 
-def _wrong_with_memory(config: PretrainedConfig, dtype: str, device: str) -> list[str]:
+def _wrong_with_memory(name: str, config: PreTrainedConfig, dtype: str, device: str) -> list[str]:
     import torch
 
-    from kedit.models.memory import OutOfMemory, check_memory
+    from kedit.models.memory import OutOfMemory, check_memory, memory_needed
 
     try:
-        check_memory(config, getattr(torch, dtype), device=device, layers=EDITED_LAYERS)
+        need = memory_needed(config, getattr(torch, dtype), layers=EDITED_LAYERS)
+        check_memory(replace(need, weights=MODELS_AT_ONCE * need.weights), device, name=name)
     except OutOfMemory as error:
         return [str(error)]
+    except ModelError as error:
+        raise pytest.UsageError(f"--model {name}: {error}") from error
     return []
 
 
@@ -153,14 +161,13 @@ def load(one: Candidate, full: FullOptions) -> LanguageModel:
     import torch
 
     from kedit.models.language_model import LanguageModel
-    from kedit.models.random_weights import random_model
+    from kedit.models.random_weights import key_size, random_model
 
     dtype: torch.dtype = getattr(torch, one.dtype)
     if full.random_weights:
         config = _configuration(one.source, _folder(one.source))
-        return random_model(
-            config, seed=0, dtype=dtype, device=full.device, name=one.name, per_key=TOKENS_PER_KEY_DIMENSION
-        )
+        tokens = TOKENS_PER_KEY_DIMENSION * key_size(config)
+        return random_model(config, dtype=dtype, device=full.device, name=one.name, corpus_tokens=tokens)
     model = LanguageModel.from_pretrained(one.source, dtype=dtype, device=full.device)
     if full.corpus is not None:
         model.corpus = tuple(_beginning(model, full.corpus))

@@ -109,9 +109,10 @@ def gate_run(config: pytest.Config) -> GateRun:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Pass over the tests of kedit itself when an editor is judged: they need more than a wheel carries."""
+    """Pass over the tests of kedit itself when an editor or a full model is judged: they need more than a wheel has."""
     options = config.stash[_OPTIONS]
-    return True if options.editors and collection_path == gate_run(config).folder / "library" else None
+    judges = options.editors or options.full is not None
+    return True if judges and collection_path == gate_run(config).folder / "library" else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -85,7 +85,7 @@ class GateRun:
         return found
 
     def _known(self, case: Case) -> tuple[Expectation, ...]:
-        """The known failures of an editor; those found on tiny models say nothing of real ones unless they name them."""
+        """The known failures of an editor; those found on tiny models do not hold for real ones unless named."""
         given = self.options.expect is not None or self.options.write_expectations is not None
         entries = self.expectations[case.editor]
         return entries if given or not case.real else tuple(entry for entry in entries if entry.models)

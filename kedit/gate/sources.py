@@ -11,7 +11,8 @@ from typing import ClassVar, Protocol
 import pytest
 
 from kedit.datasets import read_dataset
-from kedit.datasets.common_knowledge import common_knowledge, common_texts
+from kedit.datasets.common_knowledge import common_knowledge
+from kedit.datasets.common_texts import common_texts
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.sampling import Sampler, group
 from kedit.facts import Fact
@@ -61,12 +62,7 @@ class AtHand(Sampler):
 
 
 class RealFacts:
-    """Facts of the real world: of a file, or the built-in ones; only those that the model knows.
-
-    Attributes:
-        known: number of facts to draw from.
-        asked: number of facts of the file or of the built-in set.
-    """
+    """Facts of the real world: of a file, or the built-in ones; only those that the model knows."""
 
     def __init__(self, model: LanguageModel, file: Path | None, *, all_of_them: bool = False) -> None:
         """Ask the model.
@@ -80,10 +76,9 @@ class RealFacts:
             DatasetError: the file cannot be read.
         """
         facts = [fact for one in common_knowledge().values() for fact in one] if file is None else _read(file)
-        found = facts if all_of_them else known_facts(model, facts).known
-        self.known, self.asked = len(found), len(facts)
-        self.sampler: Sampler = AtHand(group(found)[0])
-        self.told = "not asked, random weights know nothing" if all_of_them else f"{self.known} of {self.asked} known"
+        asked = None if all_of_them else known_facts(model, facts)
+        self.told = "not asked whether they are known" if asked is None else asked.summary
+        self.sampler: Sampler = AtHand(group(facts if asked is None else asked.known)[0])
 
     def texts(self, n: int, seed: int) -> list[str]:
         """Up to `n` of the built-in sentences."""

@@ -17,7 +17,7 @@ from kedit.models.stand_in_tokenizers import FEWEST_TOKENS, stand_in_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-__all__ = ["random_model", "random_texts", "reduced"]
+__all__ = ["key_size", "random_model", "random_texts", "reduced"]
 
 # Standard deviation of what is added to biases and norms, which start at zero and one: a forgotten term shows.
 SHAKE = 0.1
@@ -89,6 +89,12 @@ def random_texts(tokenizer: PreTrainedTokenizerBase, tokens: int, *, seed: int) 
     return tuple(texts)
 
 
+def key_size(configuration: PreTrainedConfig) -> int:
+    """`f`, the size of a key, as the configuration has it."""
+    told = configuration.to_dict()
+    return int(told.get("intermediate_size") or told.get("n_inner") or 4 * configuration.hidden_size)
+
+
 def reduced(
     configuration: PreTrainedConfig, *, blocks: int = 2, width: int = 64, vocabulary: int = 1024
 ) -> PreTrainedConfig:
@@ -115,7 +121,7 @@ def reduced(
     told: dict[str, Any] = configuration.to_dict()
     d = int(configuration.hidden_size)
     inner = next(key for key in ("n_inner", "intermediate_size") if key in told)
-    f = width * (told[inner] or 4 * d) // d
+    f = width * key_size(configuration) // d
     small = {
         "num_hidden_layers": blocks,
         "hidden_size": width,
