@@ -126,7 +126,7 @@ def _dataset_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
         ("convert", "write the facts of a data set as a file for `kedit edit --facts`"),
     ):
         word = words.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {_STATUS}")
-        word.add_argument("file", metavar="FILE", help="JSON list or JSON Lines, or hf:OWNER/NAME")
+        word.add_argument("file", metavar="FILE", help="JSON list or JSON Lines, hf:OWNER/NAME or common-knowledge")
         if name == "convert":
             word.add_argument("out", metavar="OUT", help="must not be there; JSON Lines if it ends in .jsonl")
         word.add_argument("--format", metavar="NAME", help="s2rke, counterfact, mquake, zsre, knowedit or kedit")

@@ -3,9 +3,23 @@
 
 from __future__ import annotations
 
+from kedit.datasets.common_knowledge import COMMON_KNOWLEDGE, common_knowledge
+from kedit.datasets.common_texts import common_texts
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.formats import FORMATS
-from kedit.datasets.reading import read_dataset
+from kedit.datasets.reading import read_dataset, read_groups
 from kedit.datasets.records import Dataset, Probe, Record, Skipped
 
-__all__ = ["FORMATS", "Dataset", "DatasetError", "Probe", "Record", "Skipped", "read_dataset"]
+__all__ = [
+    "COMMON_KNOWLEDGE",
+    "FORMATS",
+    "Dataset",
+    "DatasetError",
+    "Probe",
+    "Record",
+    "Skipped",
+    "common_knowledge",
+    "common_texts",
+    "read_dataset",
+    "read_groups",
+]

@@ -8,15 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from kedit.datasets.common_knowledge import COMMON_KNOWLEDGE, common_knowledge_dataset
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.fields import Node, shown
 from kedit.datasets.formats import FORMATS, recognised
 from kedit.datasets.hub import HUB, HUB_OPTIONS, HubRecords
 from kedit.datasets.records import Dataset, Record, Skipped
-from kedit.facts import FactError
+from kedit.datasets.sampling import group
+from kedit.facts import Fact, FactError
 from kedit.record_files import RecordFile, RecordFileError
 
-__all__ = ["read_dataset"]
+__all__ = ["read_dataset", "read_groups"]
 
 _REASON = 600  # characters of a message; texts of records are in it
 
@@ -28,7 +30,8 @@ def read_dataset(source: str | Path, format: str | None = None, *, skip_bad: boo
     behind which records cannot be told apart, such as a list that was cut, is an error all the same.
 
     Args:
-        source: a JSON list or JSON Lines in UTF-8, or `hf:` and the id of a data set of the Hugging Face Hub.
+        source: a JSON list or JSON Lines in UTF-8, `hf:` and the id of a data set of the Hugging Face Hub, or
+            `common-knowledge` for the built-in facts (a file of this name is `./common-knowledge`).
         format: name in `FORMATS`; told by the fields of the first record if left out.
         skip_bad: leave bad records out.
         options: those of the format, and of `hf:` sources `split`, `revision`, `subset`, `files`.
@@ -36,6 +39,8 @@ def read_dataset(source: str | Path, format: str | None = None, *, skip_bad: boo
     Raises:
         DatasetError: names the file, the record, the field and what was expected.
     """
+    if source == COMMON_KNOWLEDGE:
+        return _built_in(format, options)
     from_hub = isinstance(source, str) and source.startswith(HUB)
     if format is not None and format not in FORMATS:
         raise DatasetError(f"format {format!r} is not known; formats are {', '.join(FORMATS)}")
@@ -70,6 +75,33 @@ def read_dataset(source: str | Path, format: str | None = None, *, skip_bad: boo
         raise DatasetError(f"{items.name}: there are no facts in it; give at least one good record{first}")
     kept = MappingProxyType({**place, **chosen})
     return Dataset(tuple(records), format, items.name, items.fingerprint, kept, tuple(skipped))
+
+
+def read_groups(
+    source: str | Path,
+    format: str | None = None,  # noqa: A002
+    *,
+    skip_bad: bool = False,
+    **options: str,
+) -> Mapping[str, tuple[Fact, ...]]:
+    """The facts of each subject of a data set, ready to be drawn from by `kedit.datasets.sampling.Sampler`.
+
+    Left out is a fact whose prompt an earlier one has: no batch can hold both. The arguments are those of
+    `read_dataset`.
+
+    Raises:
+        DatasetError: as `read_dataset` does.
+    """
+    groups, _ = group(read_dataset(source, format, skip_bad=skip_bad, **options).facts())
+    return MappingProxyType({subject: tuple(facts) for subject, facts in groups.items()})
+
+
+def _built_in(format: str | None, options: Mapping[str, str]) -> Dataset:  # noqa: A002
+    dataset = common_knowledge_dataset()
+    if format not in (None, dataset.format):
+        raise DatasetError(f"format {format!r} is not that of {COMMON_KNOWLEDGE}; leave it out")
+    _options(dataset.format, options)
+    return dataset
 
 
 def _may_be_id(source: str | Path) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
@@ -93,10 +94,17 @@ class Sampler:
         fitting = [subject for subject in pool if len(self.groups[subject]) >= per_subject]
         if n < 1 or len(fitting) < n:
             raise self.error(
-                f"cannot draw {n} subjects with at least {per_subject} facts each: {self.source} has {len(fitting)}; "
-                "ask for at least one and at most that many"
+                f"cannot draw {n} subjects with at least {per_subject} facts each: {self.source} has {len(fitting)}, "
+                f"{self._sizes(pool)}; ask for at least one and at most that many"
             )
         return rng.sample(fitting, n)
+
+    def _sizes(self, pool: Sequence[str]) -> str:
+        """How many subjects have how many facts, in words."""
+        sizes = Counter(len(self.groups[subject]) for subject in pool)
+        if not sizes:
+            return "as there are no subjects at all"
+        return "counted by facts " + ", ".join(f"{size}: {number}" for size, number in sorted(sizes.items()))
 
 
 def group(facts: Iterable[Fact]) -> tuple[dict[str, list[Fact]], int]:

@@ -13,6 +13,7 @@ from kedit.metrics.keys import (
     key_cosine,
     nearest_cosines,
 )
+from kedit.metrics.knowledge import Criterion, KnownFacts, known_facts
 from kedit.metrics.metric import Metric, MetricError
 from kedit.metrics.multiple_choice import CHOICE, Question, choice_accuracy, choice_rate, option_log_probs
 from kedit.metrics.norms import FROBENIUS, L1, RELATIVE_CHANGE, frobenius_norm, mean_absolute_entry, relative_change
@@ -40,8 +41,10 @@ __all__ = [
     "SD",
     "SPE",
     "Comparison",
+    "Criterion",
     "Evaluation",
     "FactEvaluation",
+    "KnownFacts",
     "Metric",
     "MetricError",
     "Question",
@@ -58,6 +61,7 @@ __all__ = [
     "frobenius_norm",
     "harmonic_mean",
     "key_cosine",
+    "known_facts",
     "mean_absolute_entry",
     "mean_log_prob",
     "model_perplexity",
