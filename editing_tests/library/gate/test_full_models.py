@@ -16,10 +16,12 @@ from kedit.paths import fixtures_dir
 
 EDITORS = ("memit-merge", "d4s")
 # The first of two blocks: at a subject's last token the last one is read by nobody.
-SETTINGS = "".join(
-    f"[{editor}]\nlayers = [0]\nridge = 0.6\nvalue = {{ steps = 3, lr = 0.5, clamp = 4.0 }}\ncontexts = {{ count = 2 }}\n"
-    for editor in EDITORS
-)
+SETTINGS = """
+layers = [0]
+ridge = 0.6
+value = { steps = 3, lr = 0.5, clamp = 4.0 }
+contexts = { count = 2 }
+"""
 KNOWN = """
 [[expect]]
 property = "mechanism.own-key"
@@ -57,7 +59,7 @@ def test_what_is_required_and_not_at_hand_fails(run, nothing_here):
 
 
 def test_too_little_memory_is_told_before_loading(run, monkeypatch, nothing_here):
-    monkeypatch.setattr("kedit.models.memory.memory_at_hand", lambda device: 2**30)
+    monkeypatch.setattr("kedit.models.memory.memory_at_hand", lambda _device: 2**30)
     result = run(suite_folder(), "-m", "gpu", "--random-weights", "--device", "cpu", "--model", "gpt2-xl")
     assert result.ret == pytest.ExitCode.OK
     assert result.parseoutcomes()["skipped"] == 1
@@ -83,7 +85,7 @@ def test_a_tiny_model_takes_the_same_paths(run, pytester):
 
 def test_random_weights_at_reduced_width(run, pytester, toml):
     """Mechanics that need no knowledge, on two blocks of each architecture."""
-    settings = toml(SETTINGS)
+    settings = toml("".join(f"[{editor}]{SETTINGS}" for editor in EDITORS))
     (pytester.path / "known.toml").write_text(KNOWN)
     args = ["-m", "gpu", "--random-weights", "--device", "cpu", "--editor-config", settings, "--expect", "known.toml"]
     for name in FULL_MODELS:
