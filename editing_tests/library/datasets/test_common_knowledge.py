@@ -21,6 +21,7 @@ from editing_tests.library.datasets.published import written
 from kedit.cli import main
 from kedit.datasets import DatasetError, common_knowledge, common_texts, read_dataset, read_groups
 from kedit.datasets.sampling import Sampler
+from kedit.experiments.file_source import FileSource
 from kedit.fact_files import read_facts
 from kedit.facts import Fact, Prompt, check_facts
 from kedit.models.tokens import Text, encode
@@ -166,6 +167,14 @@ def test_the_name_is_read_like_a_file(tmp_path: Path, capsys: pytest.CaptureFixt
         read_dataset("common-knowledge", target="answers")
     with pytest.raises(DatasetError, match="cannot be read"):
         read_dataset("./common-knowledge")
+
+
+def test_experiments_draw_from_facts_and_texts() -> None:
+    source = FileSource(read_dataset("common-knowledge"), common_texts())
+    assert len({fact.subject for fact in source.sampler.distinct(60, 0)}) == 60
+    assert len(source.sampler.density(40, 4, 0)) == 40
+    assert {*source.texts(60, 0)} == {*common_texts()}
+    assert len(source.questions(5, 0, [])) == 5
 
 
 def test_the_page_has_the_counts() -> None:
