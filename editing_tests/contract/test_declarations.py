@@ -12,6 +12,7 @@ from kedit.facts import Fact
 from kedit.gate import Gate, answers, converted, digest, moved, single_update
 from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
+from kedit.updates import lost_to_rounding
 
 
 @pytest.mark.editing_property("contract.declared-changes")
@@ -49,13 +50,17 @@ def test_saved_model(gate: Gate, tmp_path: Path) -> None:
 
 @pytest.mark.editing_property("contract.half-precision", excludes=("needs_training",))
 def test_half_precision(gate: Gate) -> None:
-    """A model in bfloat16 is edited as one in float32: facts take, weights keep their type, and undo is exact, which
-    subtracting would not be (docs/architecture.md, contracts 2 and 6)."""
+    """A model in bfloat16 is edited as one in float32: facts take, rounding does not swallow the update, weights keep
+    their type, and undo is exact, which subtracting would not be (docs/architecture.md, contracts 2 and 6)."""
     fact, update = single_update(gate)
     model, full = converted(gate.base, torch.bfloat16), gate.model
     types = {name: parameter.dtype for name, parameter in model.module.named_parameters()}
     before = model.fingerprint()
     half, _ = gate.editor.edit(model, [fact])
+    lost = lost_to_rounding(model, half)
+    if lost:
+        worst = max(lost, key=lambda name: lost[name])
+        gate.judge("lost_share", lost[worst], note=f"of the change of {worst}")
     snapshot = half.apply(model)
     update.apply(full)
     if gate.knows:

@@ -52,7 +52,7 @@ def test_the_page_lists_every_tag_and_its_properties():
     needs: dict[str, set[str]] = {}
     for path in suite_folder().glob("*/test_*.py"):
         for property_id, tags in re.findall(
-            r'editing_property\("([\w.-]+)", needs=\(([^)]*)\)(?:, long=True)?[,)]', path.read_text(encoding="utf-8")
+            r'editing_property\(\s*"([\w.-]+)",\s*needs=\(([^)]*)\)', path.read_text(encoding="utf-8")
         ):
             for tag in re.findall(r'"(\w+)"', tags):
                 needs.setdefault(tag, set()).add(property_id)

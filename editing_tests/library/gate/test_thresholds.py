@@ -35,7 +35,7 @@ def test_sides_are_read(entry_with):
     ("fields", "words"),
     [
         ("", "field 'basis' is missing"),
-        ('basis = "taste"', "basis must be one of exact, rounding, sides, not 'taste'"),
+        ('basis = "taste"', "basis must be one of exact, rounding, sides, published, not 'taste'"),
         ('basis = "sides"\ngood = ["memit-merge"]', "field 'bad' is missing; name the editors"),
         ('basis = "sides"\ngood = []\nbad = ["memit"]', "field 'good' is missing; name the editors"),
         ('basis = "rounding"\ngood = ["memit-merge"]', "field 'good' needs the basis 'sides', not 'rounding'"),
