@@ -126,7 +126,7 @@ def _ball(setting: FtSettings, weight: Tensor, state: Tensor | None) -> tuple[_B
     if not isinstance(setting, FtLSettings):
         return None, None
     found = weight.float().clone()
-    first = found if state is None else state
+    first = found if state is None else state.to(weight.device)
     return _Ball(first if setting.anchor == "session" else found, setting.epsilon), first
 
 
@@ -143,7 +143,9 @@ def _fine_tune(
         with torch.enable_grad():
             turned = weight.T if model.is_transposed(name) else weight
             hidden = run(model, batch, weights={name: turned.to(stored)}, use_cache=False).last_hidden_state
-            log_probs = torch.log_softmax(model.head(hidden[lines, columns]).float(), -1)
+            read = hidden[lines.to(hidden.device), columns.to(hidden.device)]
+            log_probs = torch.log_softmax(model.head(read).float(), -1)
+            labels, weights = labels.to(log_probs.device), weights.to(log_probs.device)
             loss = -(log_probs.gather(1, labels[:, None])[:, 0] * weights).sum()
         if loss.item() < setting.stop:
             break

@@ -206,8 +206,8 @@ def _train(
     # What the block's output loses where the entry answers: the value there before, which the new one replaces.
     lost = before.output(seen.queries, seen.raw).float() * answering
     base = replay.hidden.float() + (fixed.float() * (1 - answering) - lost)[first:]
-    labels = torch.tensor(row.target_ids, device=model.device)
-    value = placed.values[entry].to(model.device).clone().requires_grad_(True)
+    labels = torch.tensor(row.target_ids)
+    value = placed.values[entry].to(base.device).clone().requires_grad_(True)
     adam = torch.optim.Adam([value], lr=setting.lr)
     kept, kept_loss, updates = value.detach().clone(), float("inf"), 0
     for step in range(setting.steps + 1):
@@ -215,7 +215,8 @@ def _train(
         with torch.set_grad_enabled(not last):
             hidden = base + answering[first:] * value
             out = replay.forward(model, hidden.to(replay.hidden.dtype))[0, row.target_start - 1 - first :]
-            loss = cross_entropy(model.head(model.final_norm(out)).float(), labels)
+            logits = model.head(model.final_norm(out)).float()
+            loss = cross_entropy(logits, labels.to(logits.device))
         if loss.item() < kept_loss:
             kept, kept_loss = value.detach().clone(), loss.item()
         if last or loss.item() < setting.stop:

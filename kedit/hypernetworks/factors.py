@@ -64,9 +64,10 @@ def target_losses(model: LanguageModel, hidden: Tensor, rows: Sequence[Row]) -> 
     ]
     line, column, label = torch.tensor(reads, device=hidden.device).T
     log_probs = torch.log_softmax(model.head(hidden[line, column]).float(), -1)
+    line, label = line.to(log_probs.device), label.to(log_probs.device)
     nll = -log_probs.gather(1, label[:, None])[:, 0]
-    sizes = torch.tensor([len(row.target_ids) for row in rows], device=hidden.device)
-    return torch.zeros(len(rows), device=hidden.device).index_add(0, line, nll / sizes[line])
+    sizes = torch.tensor([len(row.target_ids) for row in rows], device=nll.device)
+    return torch.zeros(len(rows), device=nll.device).index_add(0, line, nll / sizes[line])
 
 
 def read_factors(
@@ -88,7 +89,8 @@ def read_factors(
             gradients = torch.autograd.grad(loss, [seen[name][1] for name in asked])
         which = torch.tensor(part, device=model.device)[:, None].expand(batch.ids.shape)
         for name, gradient in zip(asked, gradients, strict=True):
-            inputs = seen[name][0].detach()
+            # One network reads the factors of all layers, wherever these are.
+            inputs, gradient = seen[name][0].detach().to(model.device), gradient.to(model.device)
             kept = (inputs != 0).any(-1) & (gradient != 0).any(-1)
             found[name].append((inputs[kept].float(), gradient[kept].float(), which[kept]))
     return {name: _ordered(pieces) for name, pieces in found.items()}

@@ -89,15 +89,16 @@ def _divergence(
     rows: list[Row] = encode(model.tokenizer, [text for _, text in texts])
     batch = collate(rows, device=model.device)
     real = batch.mask.bool()
+
+    def log_probs() -> Tensor:
+        hidden = run(model, batch, use_cache=False).last_hidden_state
+        return torch.log_softmax(model.head(hidden[real.to(hidden.device)]).float(), -1)
+
     with torch.no_grad():
-        before = _log_probs(model, run(model, batch, use_cache=False).last_hidden_state[real])
+        before = log_probs()
     with edited_rows(model, edits, [number for number, _ in texts]):
-        after = _log_probs(model, run(model, batch, use_cache=False).last_hidden_state[real])
+        after = log_probs()
     return (before.exp() * (before - after)).sum(-1).mean()
-
-
-def _log_probs(model: LanguageModel, hidden: Tensor) -> Tensor:
-    return torch.log_softmax(model.head(hidden).float(), -1)
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def edited_rows(
     def change(left: Tensor, right: Tensor) -> Any:
         def add(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
             inputs: Tensor = args[0]
-            return output + (inputs.float() @ right.mT @ left).to(output)
+            return output + (inputs.float() @ right.to(inputs.device).mT @ left.to(inputs.device)).to(output)
 
         return add
 

@@ -64,23 +64,25 @@ class LossChunk:
                     stack.enter_context(hooked(model, place, add))
             out = self.replay.forward(model, hidden)
         line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
-        log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
+        read = out[line.to(out.device), column.to(out.device)]
+        log_probs = torch.log_softmax(model.head(model.final_norm(read)).float(), -1)
         n = len(self.nll_line)
-        nll = -log_probs[:n].gather(1, self.label[:, None])[:, 0] * self.weight
+        spoken = log_probs[:n].gather(1, self.label.to(log_probs.device)[:, None])[:, 0]
+        nll = -spoken.to(delta.device) * self.weight
         total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)
         total = total.index_add(0, self.row_group[self.nll_line], nll)
         if kl and len(self.kl_line):
             now = log_probs[n:]
             if self.kl_reference is None:
                 self.kl_reference = now.detach()
-            divergence = (now.exp() * (now - self.kl_reference)).sum(-1)
+            divergence = (now.exp() * (now - self.kl_reference)).sum(-1).to(delta.device)
             total = total.index_add(0, self.row_group[self.kl_line], kl * divergence)
         return total
 
     def _adding(self, delta: Tensor) -> Callable[[Tensor], Tensor]:
         shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
-        shift[:, 0] = delta[self.row_group]
-        return lambda tensor: (tensor.float() + shift).to(tensor.dtype)
+        shift[:, 0] = delta[self.row_group].to(shift.device)
+        return lambda tensor: (tensor.float() + shift.to(tensor.device)).to(tensor.dtype)
 
     def keep(self, active: Tensor) -> LossChunk | None:
         """The part of the chunk whose groups are still active, or None; the whole if hardly any has left."""
@@ -102,7 +104,7 @@ class LossChunk:
             weight=self.weight[nll],
             kl_line=new_line[self.kl_line[kl]],
             kl_column=self.kl_column[kl],
-            kl_reference=None if self.kl_reference is None else self.kl_reference[kl],
+            kl_reference=None if self.kl_reference is None else self.kl_reference[kl.to(self.kl_reference.device)],
         )
 
 

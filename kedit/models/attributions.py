@@ -87,7 +87,7 @@ def attribute_neurons(
         neurons, weight = keys[Site("key", layer)].float(), model.weight(layer).float()
         output = neurons @ weight.T
         replay = replace(first, layer=layer, hidden=hidden[layer])
-        left, points = torch.arange(len(rows), device=model.device), steps
+        left, points = torch.arange(len(rows), device=output.device), steps
         while len(left):
             asked = [rows[i] for i in left.tolist()]
             slope, change = _integrate(model, replay.select(left), asked, output[left], points, batch_tokens)
@@ -122,7 +122,8 @@ def _integrate(
             moved = torch.cat([chosen.hidden[:, :1].float() + shift[:, None], chosen.hidden[:, 1:].float()], 1)
             out = chosen.forward(model, moved.to(chosen.hidden.dtype))
             spoken = torch.softmax(model.head(model.final_norm(out)).float(), -1)
-            probability = (spoken.gather(2, labels[at][:, :, None])[:, :, 0] * weights[at]).sum(1)
+            said = spoken.gather(2, labels[at].to(spoken.device)[:, :, None])[:, :, 0].to(device)
+            probability = (said * weights[at]).sum(1)
             (slope,) = torch.autograd.grad(probability.sum(), [shift])
         slopes.append(slope)
         probabilities.append(probability.detach())

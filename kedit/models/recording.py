@@ -79,7 +79,7 @@ def record(
         order = torch.tensor([i for part in parts for i in part], device=device).argsort()
         hidden, *attention = (torch.cat(pieces)[order.to(pieces[0].device)] for pieces in zip(*found, strict=True))
         positions = torch.minimum(after, (length - 1)[:, None])
-        rotary = None if model.rotary is None else model.rotary(hidden, position_ids=positions)
+        rotary = None if model.rotary is None else model.rotary(hidden, position_ids=positions.to(hidden.device))
     return Replay(
         layer=layer,
         hidden=hidden,
@@ -174,7 +174,7 @@ def _run_tails(
         run(model, batch, use_cache=True, past_key_values=cache)
     # The last columns of a short row are padding, which nobody sees; they need only exist.
     after = (columns.after - skipped[:, None]).clamp(max=max(map(len, tails)) - 1)
-    hidden = kept[0][torch.arange(len(tails), device=after.device)[:, None], after]
+    hidden = kept[0][torch.arange(len(tails), device=kept[0].device)[:, None], after.to(kept[0].device)]
     before = columns.before + (width - skipped)[:, None]
     above = range(layer + 1, model.n_blocks)
     return [hidden, *(tensor for i in above for tensor in _attention(cache, i, before))]

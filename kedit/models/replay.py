@@ -63,13 +63,17 @@ class Replay:
 
     def select(self, rows: Tensor) -> Replay:
         """The given rows only, `rows` `(b,)` int64."""
+
+        def chosen(tensor: Tensor) -> Tensor:
+            return tensor[rows.to(tensor.device)]
+
         return replace(
             self,
-            hidden=self.hidden[rows],
-            positions=self.positions[rows],
-            mask=self.mask[rows],
-            rotary=None if self.rotary is None else tuple(part[rows] for part in self.rotary),
-            prefix={i: (keys[rows], values[rows]) for i, (keys, values) in self.prefix.items()},
+            hidden=chosen(self.hidden),
+            positions=chosen(self.positions),
+            mask=chosen(self.mask),
+            rotary=None if self.rotary is None else tuple(chosen(part) for part in self.rotary),
+            prefix={i: (chosen(keys), chosen(values)) for i, (keys, values) in self.prefix.items()},
         )
 
     def forward(self, model: LanguageModel, hidden: Tensor) -> Tensor:

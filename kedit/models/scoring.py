@@ -93,6 +93,7 @@ def _score_chunk(
     ]
     line, column, targets = torch.tensor(reads, device=hidden.device).T
     logits = model.head(hidden[line, column]).float()
+    targets = targets.to(logits.device)
     best = logits.argmax(-1) == targets
     log_probs = torch.log_softmax(logits, -1).gather(-1, targets[:, None])[:, 0].double()
     sizes = [len(row.target_ids) for row in rows]

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Edits of a model whose blocks are on two devices give the bits of a model on one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from editing_tests.library.models.fake_devices import (
+    HOST,
+    ONE,
+    OTHER,
+    DifferentDevicesError,
+    fake_devices,
+    place,
+    put,
+    spread,
+    without_moves,
+)
+from editing_tests.library.random_models import random_model
+from editing_tests.library.random_networks import random_network
+from kedit.editors import load_editor
+from kedit.editors.mend import edit_matrices
+from kedit.facts import Fact, Prompt
+from kedit.hypernetworks import HyperNetwork
+from kedit.hypernetworks.objective import Example, losses
+from kedit.models import LanguageModel, score_targets
+from kedit.updates import lost_to_rounding
+
+VALUE = {"steps": 3, "lr": 0.5, "kl": 0.0625}
+CONTEXTS = {"count": 1, "length": 3}
+LAYERED = {"layers": [1, 2], "value": VALUE, "contexts": CONTEXTS}
+EDITORS = {
+    "rome": {"layer": 2, "value": VALUE, "contexts": CONTEXTS},
+    "memit-merge": {**LAYERED, "ridge": 0.5},
+    "pmet": {**LAYERED, "ridge": 0.5},
+    "alphaedit": {**LAYERED, "threshold": 0.5},
+    "d4s": {**LAYERED, "ridge": 0.5},
+    "ft-l": {"layer": 2, "steps": 3, "epsilon": 1e-2},
+    "ft": {"layer": 1, "steps": 3},
+    "kn": {"old_weight": 1.0, "new_weight": 1.0, "tolerance": 1.0, "contexts": CONTEXTS},
+    "grace": {"layer": 2, "steps": 3},
+}
+FACTS = [
+    Fact(Prompt.from_template(template, subject), target, "Rome", id=f"{subject} {target}")
+    for template, subject, target in (
+        ("{} lives in", "Ada Byron", "Madrid"),
+        ("{} was born in the year", "Ada Byron", "Paris"),
+        ("{} is from", "Bo Lund", "Oslo"),
+    )
+]
+TEXTS = tuple(f"Text {i} of Ada Byron, who was {i} in Madrid." for i in range(20))
+
+
+def fresh(family: str) -> LanguageModel:
+    model = random_model(family)
+    return LanguageModel(model.module, model.tokenizer, corpus=TEXTS)
+
+
+def everything(model: LanguageModel, name: str) -> tuple[list[str], list[Tensor], dict[str, float]]:
+    """Edit, apply, score, edit again, undo: fingerprints, scores and what rounding took."""
+    editor = load_editor(name, EDITORS[name])
+    facts = FACTS if editor.tags.batch else FACTS[:1]
+    pairs = [(fact.prompt.text, fact.target) for fact in FACTS]
+    scores = score_targets(model, pairs)
+    update, state = editor.edit(model, facts)
+    lost = lost_to_rounding(model, update)
+    told = [model.fingerprint()]
+    snapshot = update.apply(model)
+    told.append(model.fingerprint())
+    scores += score_targets(model, pairs)
+    again, _ = editor.edit(model, [FACTS[2]], state)
+    undo = again.apply(model)
+    told.append(model.fingerprint())
+    undo.restore(model)
+    snapshot.restore(model)
+    told.append(model.copy().fingerprint())
+    return told, [score.log_probs for score in scores], lost
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [*((family, "memit-merge") for family in ("gpt2", "gptj", "qwen2")), *(("llama", name) for name in EDITORS)],
+)
+def test_edits_are_those_of_one_device(family: str, name: str) -> None:
+    told, scores, lost = everything(fresh(family), name)
+    assert len(set(told)) == 3 and told[0] == told[3]
+    with fake_devices():
+        model = fresh(family)
+        spread(model, 2)
+        assert {model.weight(1).device, model.weight(2).device} == {ONE, OTHER}
+        found = everything(model.copy(), name)
+        assert {model.weight(1).device, model.weight(2).device} == {ONE, OTHER}
+    assert found[0] == told
+    assert all(torch.equal(one, other) for one, other in zip(found[1], scores, strict=True))
+    assert found[2] == lost
+
+
+def network_numbers(model: LanguageModel, network: HyperNetwork) -> list[Tensor]:
+    """What a hypernetwork makes of facts: weights after its edit, and both losses of its training."""
+    changes = edit_matrices(network, model, FACTS)
+    found = [change.new_weight(model.parameter(name).detach()) for name, change in changes.items()]
+    with model.frozen(), torch.no_grad():
+        both = losses(network, model, [Example(FACTS[0], ("Ada Byron is in",), ("Bo Lund sings",))], observe=False)
+    return [*found, both.edit, both.locality]
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_hypernetworks_read_factors_from_both(family: str) -> None:
+    plain = fresh(family)
+    network = random_network(plain)
+    expected = network_numbers(plain, network)
+    with fake_devices():
+        model = fresh(family)
+        spread(model, 2)
+        found = network_numbers(model, network.to(model.device))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_the_model_itself_needs_its_hooks() -> None:
+    with fake_devices():
+        model = fresh("llama")
+        spread(model, 2)
+        without_moves(model.module)
+        with pytest.raises(DifferentDevicesError):
+            score_targets(model, [("Ada lives in", "Madrid")])
+
+
+MIXED: dict[str, Callable[[Tensor, Tensor], object]] = {
+    "sum": lambda one, other: one + other,
+    "product": lambda one, other: one @ other,
+    "list": lambda one, other: torch.cat([one, other]),
+    "index": lambda one, other: one[other.argmax(1)],
+    "place": lambda one, other: one.index_add(0, other.argmax(1), one),
+    "gradient": lambda one, other: (one.requires_grad_() * one).backward(other),
+    "number": lambda one, other: one + other.sum(),
+    "host": lambda one, _other: one + torch.zeros(3, 3, device="cpu"),
+}
+
+
+@pytest.mark.parametrize("mix", MIXED.values(), ids=MIXED)
+def test_the_fake_refuses_what_a_real_device_refuses(mix: Callable[[Tensor, Tensor], object]) -> None:
+    with fake_devices():
+        one, other = put(torch.eye(3), ONE), put(torch.eye(3), OTHER)
+        with pytest.raises(DifferentDevicesError):
+            mix(one, other)
+
+
+def test_the_fake_allows_what_a_real_device_allows() -> None:
+    with fake_devices():
+        one, other = put(torch.eye(3), ONE), put(torch.eye(3), OTHER)
+        assert place(one + torch.tensor(2.0)) == place(one[torch.tensor([1, 0])]) == ONE
+        assert (one.to(other) + other).device == one.to(OTHER).T.device == torch.zeros_like(other).device == OTHER
+        assert place(one.cpu()) == place(torch.ones(2)) == HOST
+        assert torch.ones(2, device=one.device).device == one.new_ones(2).device == ONE
+        one.copy_(other)
+        assert one.device == ONE
+        moved = one.clone().requires_grad_(True)
+        ((moved * 2).to(OTHER) * other).sum().backward()
+        assert moved.grad is not None and moved.grad.device == ONE
