@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kedit.facts import Fact
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel, ModelError
 from kedit.models.memories import Memory
 
@@ -60,7 +61,8 @@ class LowRank:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """`W + left @ right.T`, float32 `(d, f)`."""
-        return (weight.double() + self.left.double() @ self.right.double().T).float()
+        wide = doubles(weight)
+        return (wide + self.left.to(wide) @ self.right.to(wide).T).float()
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ class Rebuilt:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """`base + delta`, float32 `(d, f)`; `weight` only tells the shape."""
-        return self.base.float() + self.delta
+        return self.base.float() + self.delta.to(self.base.device)
 
 
 @dataclass(frozen=True)
 class LayerEvidence:
-    """What a keyed editor solved at one layer: `keys` `(f, n)`, `residuals` `(d, n)` after the spread,
+    """What a keyed editor solved at one layer, in host memory: `keys` `(f, n)`, `residuals` `(d, n)` after the spread,
     and `penalty` `(f, f)`, the `lambda C` of the solve (None without covariance)."""
 
     keys: Tensor

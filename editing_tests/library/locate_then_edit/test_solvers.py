@@ -153,7 +153,7 @@ def test_history_of_sums_is_one_batch(seed: int, d: int, f: int, n: int, strengt
         cross += residuals[:, i : i + 1] @ keys[:, i : i + 1].T
         gram += keys[:, i : i + 1] @ keys[:, i : i + 1].T
     left, right = ridge(keys, residuals, torch.linalg.cholesky(moment), strength)
-    assert relative(history(moment, cross, gram, strength), left @ right.T) < 1e-9
+    assert relative(history(strength * moment, cross, gram), left @ right.T) < 1e-9
 
 
 def orthonormal(seed: int, f: int, q: int) -> Tensor:

@@ -249,7 +249,7 @@ def test_rows_of_groups_that_left_do_not_run() -> None:
         delta = torch.randn(4, 1, model.d, generator=torch.Generator().manual_seed(0))
         part = chunk.keep(torch.tensor([False, True, False, False]))
         assert part is not None
-        assert set(part.row_group.tolist()) == {1}
+        assert set(part.here.row_group.tolist()) == {1}
         assert len(part.replay.hidden) == len(CONTEXTS) + 1
         whole = chunk.losses(model, delta, 0.5)
         torch.testing.assert_close(part.losses(model, delta, 0.5)[1], whole[1], rtol=1e-4, atol=1e-5)
