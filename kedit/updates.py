@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from kedit.facts import Fact
-from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel, ModelError
 from kedit.models.memories import Memory
 
@@ -61,8 +60,7 @@ class LowRank:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """`W + left @ right.T`, float32 `(d, f)`."""
-        wide = doubles(weight)
-        return (wide + self.left.to(wide) @ self.right.to(wide).T).float()
+        return (weight.double() + self.left.double() @ self.right.double().T).float()
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Rebuilt:
 
     def new_weight(self, weight: Tensor) -> Tensor:
         """`base + delta`, float32 `(d, f)`; `weight` only tells the shape."""
-        return self.base.float() + self.delta.to(self.base.device)
+        return self.base.float() + self.delta
 
 
 @dataclass(frozen=True)

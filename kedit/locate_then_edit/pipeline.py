@@ -117,7 +117,7 @@ class LayerProblem:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """What a solver makes of it: the change of the layer's weight, and in host memory the penalty `lambda C` it used."""
+    """What a solver makes of it: the change of the layer's weight, and the penalty `lambda C` it used, on the host."""
 
     change: Change
     penalty: Tensor | None

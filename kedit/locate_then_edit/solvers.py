@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The linear systems of the field, in float64, symmetric positive definite ones by Cholesky.
 
-`C` is `(f, f)`, keys `K` `(f, n)`, residuals `R` `(d, n)`; every solution `Delta` is `(d, f)`. They are solved on the device
-of the keys, to which the rest is brought.
+`C` is `(f, f)`, keys `K` `(f, n)`, residuals `R` `(d, n)`; every solution `Delta` is `(d, f)`. Each is found on the
+device of the keys, to which the rest is brought.
 """
 
 from __future__ import annotations

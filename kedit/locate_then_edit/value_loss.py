@@ -96,23 +96,25 @@ class LossChunk:
             out = self.replay.forward(model, hidden)
         here = self.here
         line, column = torch.cat([here.nll_line, here.kl_line]), torch.cat([here.nll_column, here.kl_column])
-        log_probs = torch.log_softmax(model.head(model.final_norm(out[line, column])).float(), -1)
+        read = out[line.to(out.device), column.to(out.device)]  # the last block may be on another device
+        log_probs = torch.log_softmax(model.head(model.final_norm(read)).float(), -1)
         n = len(here.nll_line)
-        nll = -log_probs[:n].gather(1, here.label[:, None])[:, 0] * here.weight
+        spoken = log_probs[:n].gather(1, here.label.to(log_probs.device)[:, None])[:, 0]
+        nll = -spoken.to(delta.device) * here.weight
         total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)
         total = total.index_add(0, here.row_group[here.nll_line], nll)
         if kl and len(here.kl_line):
             now = log_probs[n:]
             if self.kl_reference is None:
                 self.kl_reference = now.detach()
-            divergence = (now.exp() * (now - self.kl_reference)).sum(-1)
+            divergence = (now.exp() * (now - self.kl_reference)).sum(-1).to(delta.device)
             total = total.index_add(0, here.row_group[here.kl_line], kl * divergence)
         return total
 
     def _adding(self, delta: Tensor) -> Callable[[Tensor], Tensor]:
         shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
-        shift[:, 0] = delta[self.here.row_group]
-        return lambda tensor: (tensor.float() + shift).to(tensor.dtype)
+        shift[:, 0] = delta[self.here.row_group].to(shift.device)
+        return lambda tensor: (tensor.float() + shift.to(tensor.device)).to(tensor.dtype)
 
     def keep(self, active: Tensor) -> LossChunk | None:
         """The part of the chunk whose groups are still active, or None; the whole if hardly any has left.
@@ -132,7 +134,7 @@ class LossChunk:
             places=self.places,
             reads=reads,
             here=reads.to(device),
-            kl_reference=None if self.kl_reference is None else self.kl_reference[kl.to(device)],
+            kl_reference=None if self.kl_reference is None else self.kl_reference[kl.to(self.kl_reference.device)],
         )
 
 
