@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from measuring import floor_flops, peak_flops, timed
 from torch import Tensor
 
 from kedit.facts import Fact, Prompt
@@ -83,39 +83,6 @@ def one_at_a_time(
     return best, steps
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of one call, and its result."""
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
-def peak_flops() -> float:
-    """Float32 multiply-adds times two a second that a large matrix product reaches here."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    torch.mm(a, b)
-    seconds = min(timed(lambda: torch.mm(a, b))[0] for _ in range(10))
-    return 2 * 1024**3 / seconds
-
-
-def floor_flops(
-    model: LanguageModel, facts: Sequence[Fact], layer: int, contexts: Sequence[str], steps: Tensor
-) -> float:
-    """Operations that no arrangement avoids: the blocks above, from the subject's last token on, forward and back.
-
-    Two operations a weight and token forward, two back (activations only); the head at predicted positions alone.
-    """
-    above = sum(p.numel() for block in list(model.blocks)[layer + 1 :] for p in block.parameters() if p.dim() == 2)
-    head = model.d * model.head_size
-    total = 0.0
-    for fact, n in zip(facts, steps.tolist(), strict=True):
-        texts = [Text(fact.prompt, fact.target, context) for context in contexts]
-        for row in encode(model.tokenizer, texts):
-            suffix = len(row.ids) - 1 - (row.subject_last or 0)
-            total += (n + 1) * 4 * (above * suffix + head * len(row.target_ids))
-    return total
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -143,7 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     solve_s, _ = timed(lambda: [ridge(keys, values.delta, factor, 0.02 * model.f) for _ in layers])
     plain = torch.stack([delta for delta, _ in serial], 1).double()
     worst = float(((values.delta - plain).norm(dim=0) / plain.norm(dim=0)).max())
-    operations = floor_flops(model, facts, layers[-1], session.contexts, values.updates)
+    operations = floor_flops(
+        model, facts, groups, layers[-1], session.contexts, values.updates, divergence=bool(config.kl)
+    )
     peak = peak_flops()
     write = sys.stdout.write
     write(f"{options.model}, {len(facts)} facts, {len(session.contexts)} contexts, {options.threads} threads\n")

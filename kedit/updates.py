@@ -94,7 +94,7 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class LayerEvidence:
-    """What a keyed editor solved at one layer: `keys` `(f, n)`, `residuals` `(d, n)` after the spread,
+    """What a keyed editor solved at one layer, in host memory: `keys` `(f, n)`, `residuals` `(d, n)` after the spread,
     and `penalty` `(f, f)`, the `lambda C` of the solve (None without covariance)."""
 
     keys: Tensor

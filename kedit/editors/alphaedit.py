@@ -15,6 +15,7 @@ from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone
 from kedit.locate_then_edit.pipeline import LayerProblem, Session, Solution, open_session, rewrite
 from kedit.locate_then_edit.solvers import NullSpace, null_space, projected
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
 from kedit.updates import LowRank, Update
 
@@ -79,12 +80,12 @@ class AlphaEdit(Configured[AlphaEditSettings]):
         unreached: dict[int, float] = {}
 
         def solve(problem: LayerProblem) -> Solution:
-            basis = before.spaces[problem.layer].basis
+            basis = before.spaces[problem.layer].basis.to(problem.keys)
             left, right = projected(problem.keys, problem.residuals, basis, gram[problem.layer], setting.l2)
             missed = left @ (right.T @ problem.keys) - problem.residuals
             unreached[problem.layer] = float(missed.norm() / problem.residuals.norm().clamp(min=1e-300))
             seen = basis.T @ problem.keys
-            gram[problem.layer] = gram[problem.layer] + seen @ seen.T
+            gram[problem.layer] = gram[problem.layer].to(seen) + seen @ seen.T
             return Solution(LowRank(left, right), None)
 
         groups = each_alone(model, facts)
@@ -105,7 +106,12 @@ def _start(model: LanguageModel, layers: Sequence[int], setting: AlphaEditSettin
     session = open_session(model, layers, setting.contexts)
 
     def split() -> dict[int, NullSpace]:
-        return {layer: null_space(session.moments[layer].matrix, setting.threshold) for layer in layers}
+        # Found and kept on the device of the weight: every call needs it there.
+        devices = {layer: doubles(model.weight(layer)[:0]).device for layer in layers}
+        return {
+            layer: null_space(session.moments[layer].matrix.to(device), setting.threshold)
+            for layer, device in devices.items()
+        }
 
     spaces = model.derived(("null spaces", tuple(layers), setting.threshold, model.corpus), split)
     ranks = {layer: space.basis.shape[1] for layer, space in spaces.items()}

@@ -84,11 +84,11 @@ class D4S(Configured[D4SSettings]):
 
         def solve(problem: LayerProblem) -> Solution:
             layer = problem.layer
-            cross[layer] = cross[layer] + problem.residuals @ problem.keys.T
-            gram[layer] = gram[layer] + problem.keys @ problem.keys.T
-            moment = before.session.moments[layer].damped(setting.damping)
-            delta = history(moment, cross[layer], gram[layer], strength)
-            return Solution(Rebuilt(before.base[model.weight_name(layer)], delta.float()), strength * moment)
+            cross[layer] = cross[layer].to(problem.keys) + problem.residuals @ problem.keys.T
+            gram[layer] = gram[layer].to(problem.keys) + problem.keys @ problem.keys.T
+            penalty = before.session.moments[layer].penalty(setting.damping, strength)
+            delta = history(penalty, cross[layer], gram[layer])
+            return Solution(Rebuilt(before.base[model.weight_name(layer)], delta.float()), penalty)
 
         with model.swapped(before.base if setting.ground == "base" else {}):
             changes, evidence = rewrite(

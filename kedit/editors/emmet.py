@@ -56,12 +56,11 @@ class Emmet(Configured[EmmetSettings]):
 
         def solve(problem: LayerProblem) -> Solution:
             moment = session.moments[problem.layer]
-            found = constrained(
-                problem.keys, problem.residuals, moment.factor(setting.damping), setting.alpha, setting.slack
-            )
+            factor = moment.factor(setting.damping, problem.keys.device)
+            found = constrained(problem.keys, problem.residuals, factor, setting.alpha, setting.slack)
             if not setting.slack:
                 notes[f"independent constraints of {len(facts)} in layer {problem.layer}"] = found.rank
-            penalty = setting.alpha * setting.slack * moment.damped(setting.damping) if setting.slack else None
+            penalty = moment.penalty(setting.damping, setting.alpha * setting.slack) if setting.slack else None
             return Solution(LowRank(found.left, found.right), penalty)
 
         groups = each_alone(model, facts)

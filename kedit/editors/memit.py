@@ -68,8 +68,9 @@ class Memit(Configured[MemitSettings]):
 
         def solve(problem: LayerProblem) -> Solution:
             moment = session.moments[problem.layer]
-            left, right = ridge(problem.keys, problem.residuals, moment.factor(setting.damping), strength)
-            return Solution(LowRank(left, right), strength * moment.damped(setting.damping))
+            factor = moment.factor(setting.damping, problem.keys.device)
+            left, right = ridge(problem.keys, problem.residuals, factor, strength)
+            return Solution(LowRank(left, right), moment.penalty(setting.damping, strength))
 
         changes, evidence = rewrite(
             model,

@@ -75,10 +75,11 @@ class Rome(Configured[RomeSettings]):
         target = wanted.base + wanted.delta
         asked, reached = (bare if setting.keys == "bare" else mean), (mean if setting.keys == "averaged" else bare)
         residual = target - reached[value]
-        factor = session.moments[layer].factor(setting.damping) if setting.covariance else None
+        moments = session.moments
+        factor = moments[layer].factor(setting.damping, asked[key].device) if setting.covariance else None
         left, right = rank_one(residual[:, 0], asked[key][:, 0], reached[key][:, 0], factor)
         changes = {model.weight_name(layer): LowRank(left, right)}
         notes = remarks(facts, (0,), mean[key], bare[key], session.moments)
-        evidence = Evidence({layer: LayerEvidence(reached[key], residual)}, target, (0,), notes)
+        evidence = Evidence({layer: LayerEvidence(reached[key].cpu(), residual.cpu())}, target.cpu(), (0,), notes)
         update = recorded(self.name, model, facts, changes, setting, evidence)
         return update, session

@@ -12,6 +12,7 @@ from torch import Tensor
 from kedit.facts import Fact
 from kedit.locate_then_edit.contexts import BARE
 from kedit.models.activations import Site, read
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row, Text, encode
 
@@ -66,6 +67,8 @@ class SubjectReader:
     ) -> tuple[dict[Site, Tensor], dict[Site, Tensor]]:
         """Activations on the model as it is now, one column a fact, `(f, n)` or `(d, n)` float64, from one pass.
 
+        They stay on the device of their block.
+
         Args:
             model: the model.
             averaged: sites to average over contexts, the first result.
@@ -74,6 +77,13 @@ class SubjectReader:
         last = [len(row.ids) - 1 for row in self._rows]
         found = read(model, self._rows, last, sorted({*averaged, *bare}, key=lambda s: (s.layer, s.kind)))
         where = torch.tensor(self._where).view(self._shape)
-        mean = {site: torch.einsum("nmf,m->fn", found[site].double().cpu()[where], self._weights) for site in averaged}
-        plain = {site: found[site].double().cpu()[where[:, self._bare]].T.contiguous() for site in bare}
+        wide = {site: doubles(tensor) for site, tensor in found.items()}
+
+        def average(tensor: Tensor) -> Tensor:
+            rows = tensor[where.to(tensor.device)]
+            return torch.einsum("nmf,m->fn", rows, self._weights.to(tensor.device))
+
+        mean = {site: average(wide[site]) for site in averaged}
+        bare_rows = where[:, self._bare]
+        plain = {site: wide[site][bare_rows.to(wide[site].device)].T.contiguous() for site in bare}
         return mean, plain

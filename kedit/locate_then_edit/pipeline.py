@@ -107,7 +107,8 @@ def rewrite(
 
 @dataclass(frozen=True, slots=True)
 class LayerProblem:
-    """One layer's share: `keys` `(f, n)` and `residuals` `(d, n)`, float64, after the spread."""
+    """One layer's share, on the device of the block: `keys` `(f, n)` and `residuals` `(d, n)`, float64, after the
+    spread."""
 
     layer: int
     keys: Tensor
@@ -116,7 +117,7 @@ class LayerProblem:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """What a solver makes of it: the change of the layer's weight, and the penalty `lambda C` it used."""
+    """What a solver makes of it: the change of the layer's weight, and the penalty `lambda C` it used, on the host."""
 
     change: Change
     penalty: Tensor | None
@@ -172,13 +173,14 @@ def spread(
             mean, plain = reader.read_both(model, averaged=[key], bare=[output] if i else [output, key])
         if not i:  # later layers read what the lower ones' changes make of the keys
             notes = remarks(facts, groups, mean[key], plain[key], session.moments)
-        gap = targets - plain[output]
+        gap = targets.to(plain[output].device) - plain[output]
         fixed = gap if fixed is None else fixed
         left = len(layers) - i
         part = (gap if residual == "recomputed" else fixed) / (left if share == "even" else math.sqrt(left))
+        part = part.to(mean[key].device)  # blocks may be on several devices
         solution = solve(LayerProblem(layer, mean[key], part))
         name = model.weight_name(layer)
         changes[name] = solution.change
         trial[name] = solution.change.new_weight(model.weight(layer))
-        evidence[layer] = LayerEvidence(mean[key], part, solution.penalty)
-    return changes, Evidence(evidence, targets, groups, notes)
+        evidence[layer] = LayerEvidence(mean[key].cpu(), part.cpu(), solution.penalty)
+    return changes, Evidence(evidence, targets.cpu(), groups, notes)

@@ -58,6 +58,6 @@ def _collisions(facts: Sequence[Fact], groups: Sequence[int], keys: Tensor) -> T
     targets = torch.tensor([numbers.setdefault(fact.target, len(numbers)) for fact in facts])
     group = torch.tensor(list(groups))
     unit = normalize(keys, dim=0).float()
-    cosines = unit.T @ unit
+    cosines = (unit.T @ unit).cpu()
     apart = (targets[:, None] != targets) & (group[:, None] != group)
     return cosines[(apart & (cosines > COLLIDING)).triu(1)]

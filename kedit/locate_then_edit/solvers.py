@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The linear systems of the field, in float64, symmetric positive definite ones by Cholesky.
 
-`C` is `(f, f)`, keys `K` `(f, n)`, residuals `R` `(d, n)`; every solution `Delta` is `(d, f)`.
+`C` is `(f, f)`, keys `K` `(f, n)`, residuals `R` `(d, n)`; every solution `Delta` is `(d, f)`. Each is found on the
+device of the keys, to which the rest is brought.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from kedit.models.doubles import doubles
 
 __all__ = [
     "Constrained",
@@ -51,11 +54,11 @@ def ridge(keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> t
     """
     if strength <= 0:
         raise SolveError(f"lambda is {strength}; the ridge must be positive")
-    keys, residuals = keys.double(), residuals.double()
-    weighted = torch.cholesky_solve(keys, factor.double()) / strength
-    gram = torch.eye(keys.shape[1], dtype=torch.float64) + keys.T @ weighted
+    keys = doubles(keys)
+    weighted = torch.cholesky_solve(keys, factor.to(keys)) / strength
+    gram = _eye(keys.shape[1], keys) + keys.T @ weighted
     inner = _cholesky((gram + gram.T) / 2, "I + K^T Y")
-    return residuals, torch.cholesky_solve(weighted.T, inner).T
+    return residuals.to(keys), torch.cholesky_solve(weighted.T, inner).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +90,31 @@ def constrained(keys: Tensor, residuals: Tensor, factor: Tensor, alpha: float = 
     """
     if alpha <= 0 or slack < 0:
         raise SolveError(f"alpha is {alpha} and slack {slack}; alpha must be positive and slack not negative")
-    keys, residuals = keys.double(), residuals.double()
-    weighted = torch.cholesky_solve(keys, factor.double()) / alpha
+    keys = doubles(keys)
+    weighted = torch.cholesky_solve(keys, factor.to(keys)) / alpha
     gram = keys.T @ weighted
-    values, vectors = torch.linalg.eigh((gram + gram.T) / 2 + slack * torch.eye(len(gram), dtype=torch.float64))
+    values, vectors = torch.linalg.eigh((gram + gram.T) / 2 + slack * _eye(len(gram), gram))
     if not float(values[-1]) > 0:
         raise SolveError("every key is zero; there is nothing that a change of the weights could answer to")
     # Eigenvalues below this are rounding: the keys they belong to are combinations of the others.
     independent = values > DEPENDENT * values[-1]
     basis = vectors[:, independent]
-    return Constrained(residuals @ (basis / values[independent]) @ basis.T, weighted, int(independent.sum()))
+    return Constrained(residuals.to(keys) @ (basis / values[independent]) @ basis.T, weighted, int(independent.sum()))
 
 
-def history(moment: Tensor, cross: Tensor, gram: Tensor, strength: float) -> Tensor:
+def history(penalty: Tensor, cross: Tensor, gram: Tensor) -> Tensor:
     """The solution over a whole history, `Delta = S (lambda C + G)^{-1}` (D4S eq. 9 and 13).
 
     Args:
-        moment: `C`, `(f, f)`.
+        penalty: `lambda C`, `(f, f)`.
         cross: `S = sum r k^T`, `(d, f)`.
         gram: `G = sum k k^T`, `(f, f)`.
-        strength: `lambda`.
 
     Raises:
         SolveError: `lambda C + G` is rank-deficient.
     """
-    matrix = strength * moment.double() + gram.double()
-    return torch.cholesky_solve(cross.double().T, _cholesky(matrix, "lambda C + G")).T
+    gram = doubles(gram)
+    return torch.cholesky_solve(cross.to(gram).T, _cholesky(penalty.to(gram) + gram, "lambda C + G")).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def null_space(moment: Tensor, threshold: float) -> NullSpace:
     Raises:
         SolveError: there is none.
     """
-    values, vectors = torch.linalg.eigh(moment.double())
+    values, vectors = torch.linalg.eigh(doubles(moment))
     null = values < threshold * values.mean()
     if not bool(null.any()):
         raise SolveError(
@@ -160,9 +162,11 @@ def projected(keys: Tensor, residuals: Tensor, basis: Tensor, gram: Tensor, l2: 
     """
     if l2 <= 0:
         raise SolveError(f"l2 is {l2}; it must be positive")
-    seen = basis.T @ keys.double()
-    matrix = seen @ seen.T + gram + l2 * torch.eye(len(gram), dtype=torch.float64)
-    return residuals.double(), basis @ torch.cholesky_solve(seen, _cholesky(matrix, "U^T (K K^T + G) U + l2 I"))
+    keys = doubles(keys)
+    basis = basis.to(keys)
+    seen = basis.T @ keys
+    matrix = seen @ seen.T + gram.to(keys) + l2 * _eye(len(gram), keys)
+    return residuals.to(keys), basis @ torch.cholesky_solve(seen, _cholesky(matrix, "U^T (K K^T + G) U + l2 I"))
 
 
 def rank_one(
@@ -184,16 +188,21 @@ def rank_one(
         SolveError: the direction does not see the key, so that no finite update reaches the value, or points away from
             it, which only two different keys can do.
     """
-    key = direction_key.double()[:, None]
-    direction = key if factor is None else torch.cholesky_solve(key, factor.double())
-    reach = float(reached_key.double() @ direction[:, 0])
-    scale = float(reached_key.double().norm() * direction.norm())
+    key = doubles(direction_key)[:, None]
+    reached_key = reached_key.to(key)
+    direction = key if factor is None else torch.cholesky_solve(key, factor.to(key))
+    reach = float(reached_key @ direction[:, 0])
+    scale = float(reached_key.norm() * direction.norm())
     if not reach > 1e-12 * scale:
         raise SolveError(
             f"the key's weight along the update direction is {reach:.3g}: it must be positive, as it is for a key "
             "other than zero along its own direction; use one averaged key for both"
         )
-    return residual.double()[:, None], direction / reach
+    return residual.to(key)[:, None], direction / reach
+
+
+def _eye(n: int, like: Tensor) -> Tensor:
+    return torch.eye(n, dtype=like.dtype, device=like.device)
 
 
 def _cholesky(matrix: Tensor, what: str) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -18,12 +18,13 @@ from torch import Tensor
 from kedit.facts import Fact, Prompt
 from kedit.locate_then_edit.contexts import BARE
 from kedit.models.activations import Site, chunks, hooked
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel, ModelError
 from kedit.models.recording import record
 from kedit.models.replay import Replay
 from kedit.models.tokens import Row, Text, encode
 
-__all__ = ["KLPosition", "LossChunk", "loss_chunks"]
+__all__ = ["KLPosition", "LossChunk", "Reads", "loss_chunks"]
 
 KLPosition = Literal["after", "subject"]
 
@@ -31,18 +32,14 @@ KLPosition = Literal["after", "subject"]
 WORTH_KEEPING = 0.9
 
 
-@dataclass(slots=True)
-class LossChunk:
-    """Rows that run together, and what is read off them.
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What is read off the rows of a chunk.
 
-    Trial vectors are added at `places`, at the subject's last token.
-
-    `row_group` `(B,)`; reads are `(line, column)` pairs with the group they belong to: `nll_*` predict a label with a
-    weight, `kl_*` compare a distribution with that of the first look (`kl_reference`), which is to be at `delta` 0.
+    `row_group` `(B,)`; reads are `(line, column)` pairs: `nll_*` predict a label with a weight, `kl_*` are where a
+    distribution is compared with that of the first look.
     """
 
-    replay: Replay
-    places: tuple[Site, ...]
     row_group: Tensor
     nll_line: Tensor
     nll_column: Tensor
@@ -50,6 +47,40 @@ class LossChunk:
     weight: Tensor
     kl_line: Tensor
     kl_column: Tensor
+
+    def to(self, device: torch.device) -> Reads:
+        """The same on another device."""
+        return Reads(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+    def keep(self, rows: Tensor) -> tuple[Reads, Tensor]:
+        """The reads of the rows that are true in `rows` `(B,)`, and which of the `kl_*` they are, as indices."""
+        new_line = rows.cumsum(0) - 1
+        nll, kl = rows[self.nll_line], rows[self.kl_line]
+        left = Reads(
+            row_group=self.row_group[rows],
+            nll_line=new_line[self.nll_line[nll]],
+            nll_column=self.nll_column[nll],
+            label=self.label[nll],
+            weight=self.weight[nll],
+            kl_line=new_line[self.kl_line[kl]],
+            kl_column=self.kl_column[kl],
+        )
+        return left, kl.nonzero()[:, 0]
+
+
+@dataclass(slots=True)
+class LossChunk:
+    """Rows that run together, and what is read off them.
+
+    Trial vectors are added at `places`, at the subject's last token. `kl_reference` is the distribution of the first
+    look, which is to be at `delta` 0. `reads` are in host memory and `here` on the device, so that groups can leave
+    without a question to the device.
+    """
+
+    replay: Replay
+    places: tuple[Site, ...]
+    reads: Reads
+    here: Reads
     kl_reference: Tensor | None = None
 
     def losses(self, model: LanguageModel, delta: Tensor, kl: float) -> Tensor:
@@ -63,47 +94,46 @@ class LossChunk:
                 else:
                     stack.enter_context(hooked(model, place, add))
             out = self.replay.forward(model, hidden)
-        line, column = torch.cat([self.nll_line, self.kl_line]), torch.cat([self.nll_column, self.kl_column])
-        read = out[line.to(out.device), column.to(out.device)]
+        here = self.here
+        line, column = torch.cat([here.nll_line, here.kl_line]), torch.cat([here.nll_column, here.kl_column])
+        read = out[line.to(out.device), column.to(out.device)]  # the last block may be on another device
         log_probs = torch.log_softmax(model.head(model.final_norm(read)).float(), -1)
-        n = len(self.nll_line)
-        spoken = log_probs[:n].gather(1, self.label.to(log_probs.device)[:, None])[:, 0]
-        nll = -spoken.to(delta.device) * self.weight
+        n = len(here.nll_line)
+        spoken = log_probs[:n].gather(1, here.label.to(log_probs.device)[:, None])[:, 0]
+        nll = -spoken.to(delta.device) * here.weight
         total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)
-        total = total.index_add(0, self.row_group[self.nll_line], nll)
-        if kl and len(self.kl_line):
+        total = total.index_add(0, here.row_group[here.nll_line], nll)
+        if kl and len(here.kl_line):
             now = log_probs[n:]
             if self.kl_reference is None:
                 self.kl_reference = now.detach()
             divergence = (now.exp() * (now - self.kl_reference)).sum(-1).to(delta.device)
-            total = total.index_add(0, self.row_group[self.kl_line], kl * divergence)
+            total = total.index_add(0, here.row_group[here.kl_line], kl * divergence)
         return total
 
     def _adding(self, delta: Tensor) -> Callable[[Tensor], Tensor]:
         shift = torch.zeros_like(self.replay.hidden, dtype=torch.float32)
-        shift[:, 0] = delta[self.row_group].to(shift.device)
+        shift[:, 0] = delta[self.here.row_group].to(shift.device)
         return lambda tensor: (tensor.float() + shift.to(tensor.device)).to(tensor.dtype)
 
     def keep(self, active: Tensor) -> LossChunk | None:
-        """The part of the chunk whose groups are still active, or None; the whole if hardly any has left."""
-        rows = active[self.row_group]
+        """The part of the chunk whose groups are still active, or None; the whole if hardly any has left.
+
+        `active` `(G,)` is in host memory.
+        """
+        rows = active[self.reads.row_group]
         left = int(rows.sum())
         if left == 0:
             return None
         if left > WORTH_KEEPING * len(rows):
             return self
-        new_line = rows.cumsum(0) - 1
-        nll, kl = rows[self.nll_line], rows[self.kl_line]
+        device = self.here.row_group.device
+        reads, kl = self.reads.keep(rows)
         return LossChunk(
-            replay=self.replay.select(rows.nonzero()[:, 0]),
+            replay=self.replay.select(rows.nonzero()[:, 0].to(device)),
             places=self.places,
-            row_group=self.row_group[rows],
-            nll_line=new_line[self.nll_line[nll]],
-            nll_column=self.nll_column[nll],
-            label=self.label[nll],
-            weight=self.weight[nll],
-            kl_line=new_line[self.kl_line[kl]],
-            kl_column=self.kl_column[kl],
+            reads=reads,
+            here=reads.to(device),
             kl_reference=None if self.kl_reference is None else self.kl_reference[kl.to(self.kl_reference.device)],
         )
 
@@ -174,12 +204,14 @@ def loss_chunks(
     # Rows with equally long suffixes run together, so that little is padded.
     parts = chunks([len(line.row.ids) - (line.row.subject_last or 0) for line in lines], chunk_tokens)
     work = [_chunk(model, [lines[i] for i in part], recorded, places, divergence) for part in parts]
-    base = torch.zeros(len(grouped), model.d, dtype=torch.float64)
+    found: list[Tensor] = []
+    order: list[int] = []
     for chunk, part in zip(work, parts, strict=True):
-        for at, line in enumerate(lines[i] for i in part):
-            if line.is_base:
-                base[line.group] = chunk.replay.hidden[at, 0].double().cpu()
-    return work, base
+        at = [i for i, number in enumerate(part) if lines[number].is_base]
+        found.append(doubles(chunk.replay.hidden[at, 0]))
+        order += [lines[part[i]].group for i in at]
+    base = torch.cat(found)
+    return work, base[torch.tensor(order).argsort().to(base.device)]
 
 
 def _chunk(
@@ -195,16 +227,16 @@ def _chunk(
             kl.append((i, 0 if divergence == "subject" else len(line.row.ids) - 1 - start))
 
     def column(values: Sequence[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=model.device)
+        return torch.tensor(values, dtype=torch.long)
 
-    return LossChunk(
-        replay=record(model, [line.row for line in lines], starts, layer),
-        places=places,
+    reads = Reads(
         row_group=column([line.group for line in lines]),
         nll_line=column([read[0] for read in nll]),
         nll_column=column([read[1] for read in nll]),
         label=column([read[2] for read in nll]),
-        weight=torch.tensor([read[3] for read in nll], dtype=torch.float32, device=model.device),
+        weight=torch.tensor([read[3] for read in nll], dtype=torch.float32),
         kl_line=column([read[0] for read in kl]),
         kl_column=column([read[1] for read in kl]),
     )
+    replay = record(model, [line.row for line in lines], starts, layer)
+    return LossChunk(replay, places, reads, reads.to(model.device))

@@ -21,6 +21,7 @@ from kedit.locate_then_edit.groups import members
 from kedit.locate_then_edit.keys import SubjectReader
 from kedit.locate_then_edit.value_loss import KLPosition, LossChunk, loss_chunks
 from kedit.models.activations import Site
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
 
 __all__ = ["Place", "ValueConfig", "Values", "optimise_values"]
@@ -69,8 +70,8 @@ class Values:
     """The result, one column a group.
 
     Attributes:
-        delta: `(d, G)` float64, what to add at the last place.
-        base: `(d, G)` float64, the output there, for the bare prompt of the group's first fact.
+        delta: `(d, G)` float64, what to add at the last place; on the device of the block.
+        base: `(d, G)` float64, the output there, for the bare prompt of the group's first fact; likewise.
         loss: `(G,)` float64, the loss of the returned `delta`, in nats.
         updates: `(G,)` int64, optimiser steps taken.
     """
@@ -143,19 +144,23 @@ def optimise_values(
         last = step == config.steps
         loss = _backward(model, work, delta, base_norm, config, active, last=last)
         better = active & ((loss < kept_loss) | (config.keep == "last"))
-        kept[better], kept_loss[better] = delta.detach()[better], loss[better]
+        kept = torch.where(better[:, None, None], delta.detach(), kept)
+        kept_loss = torch.where(better, loss, kept_loss)
         active &= loss >= config.stop
-        if last or not bool(active.any()):
+        if last:
             break
-        work = [part for chunk in work if (part := chunk.keep(active)) is not None]
+        staying = active.cpu()  # the one wait for the device in a step; all that follows from it is known here
+        if not staying.any():
+            break
+        work = [part for chunk in work if (part := chunk.keep(staying)) is not None]
         adam.step()
         if cycle is not None:
             cycle.step()
-        updates += active.cpu()
+        updates += staying
         with torch.no_grad():
             norm = delta.norm(dim=2)
             delta *= (_radius(step, config) * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, :, None]
-    return Values(kept[:, -1].double().cpu().T, base[:, -1].T, kept_loss.double().cpu(), updates)
+    return Values(kept[:, -1].to(base).T, base[:, -1].T, doubles(kept_loss).cpu(), updates)
 
 
 def _start_at_means(

@@ -54,16 +54,21 @@ class SecondMoment:
     tokens: int
     model: str
     corpus: str
-    _damped: dict[float, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    _penalties: dict[tuple[float, float], Tensor] = field(default_factory=dict, repr=False, compare=False)
     _factors: dict[float, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def damped(self, damping: float) -> Tensor:
-        """`C + damping * trace(C) / f * I`, `(f, f)` float64, kept on this object."""
-        if damping not in self._damped:
-            matrix = self.matrix.clone()
-            matrix.diagonal().add_(damping * matrix.diagonal().mean())
-            self._damped[damping] = matrix
-        return self._damped[damping]
+        """`C + damping * trace(C) / f * I`, `(f, f)` float64."""
+        matrix = self.matrix.clone()
+        matrix.diagonal().add_(damping * matrix.diagonal().mean())
+        return matrix
+
+    def penalty(self, damping: float, strength: float) -> Tensor:
+        """`strength * damped(damping)`, `(f, f)` float64, kept on this object: at `f` = 16384 it has 2 GiB, too much to
+        make anew at every edit."""
+        if (damping, strength) not in self._penalties:
+            self._penalties[damping, strength] = self.damped(damping).mul_(strength)
+        return self._penalties[damping, strength]
 
     def check_tokens(self) -> None:
         """Raises StatisticsError for fewer tokens than `f`, with which `matrix` has no full rank."""
@@ -75,8 +80,11 @@ class SecondMoment:
                 "give a larger corpus"
             )
 
-    def factor(self, damping: float) -> Tensor:
+    def factor(self, damping: float, device: torch.device | str = "cpu") -> Tensor:
         """Lower Cholesky factor of `damped(damping)`, `(f, f)` float64, kept on this object.
+
+        It is found on `device`, one that has float64, and kept beside `matrix` in host memory: those of six layers of
+        GPT-J would take 12 GiB there, and bringing one over is short work beside a batch.
 
         Raises:
             StatisticsError: fewer tokens than `f`, or rank-deficient all the same.
@@ -84,14 +92,14 @@ class SecondMoment:
         self.check_tokens()
         f = self.matrix.shape[0]
         if damping not in self._factors:
-            lower, info = torch.linalg.cholesky_ex(self.damped(damping))
+            lower, info = torch.linalg.cholesky_ex(self.damped(damping).to(device))
             if int(info) != 0:
                 rank = int(torch.linalg.matrix_rank(self.matrix, hermitian=True))
                 raise StatisticsError(
                     f"the second moment of layer {self.layer} has rank {rank} of {f} after {self.tokens} tokens: "
                     f"{f - rank} independent tokens are missing; give a more varied corpus, or damping > 0"
                 )
-            self._factors[damping] = lower
+            self._factors[damping] = lower.to(self.matrix.device)
         return self._factors[damping]
 
 

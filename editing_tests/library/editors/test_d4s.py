@@ -64,7 +64,7 @@ def test_the_ground_is_the_base_or_what_the_model_is_now() -> None:
         update, state = run_d4s(model, [BORN, ADA], layers=[1], ground=ground)
         solved[ground] = update.evidence.layers[1].residuals
         moment = measure(model_of(), TEXTS, [1])[1].damped(1e-4)
-        delta = history(moment, state.cross[1], state.gram[1], 0.6 * model.f)
+        delta = history(0.6 * model.f * moment, state.cross[1], state.gram[1])
         assert torch.equal(model.weight(1), base + delta.float())  # rebuilt from the base either way
     torch.testing.assert_close(solved["base"], alone.layers[1].residuals, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(solved["current"], solved["base"], rtol=1e-2, atol=1e-4)
@@ -90,7 +90,8 @@ def test_the_weights_are_the_base_and_the_whole_history_after_every_call() -> No
         for _ in range(2):
             update.apply(model)
             for layer in (1, 2):
-                delta = history(moments[layer].damped(1e-4), state.cross[layer], state.gram[layer], 0.6 * model.f)
+                penalty = moments[layer].penalty(1e-4, 0.6 * model.f)
+                delta = history(penalty, state.cross[layer], state.gram[layer])
                 assert torch.equal(model.weight(layer), base[layer] + delta.float())
         for layer, solved in update.evidence.layers.items():
             keys[layer].append(solved.keys)

@@ -41,7 +41,7 @@ def test_keys_that_do_not_meet_have_no_exact_edit() -> None:
 def test_a_rank_deficient_history_is_refused() -> None:
     moment = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
     with pytest.raises(SolveError, match="not positive definite at row 3"):
-        history(moment, torch.ones(2, 3), torch.zeros(3, 3), 1.0)
+        history(moment, torch.ones(2, 3), torch.zeros(3, 3))
 
 
 def test_a_ridge_of_zero_is_refused() -> None:

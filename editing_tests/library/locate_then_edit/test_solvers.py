@@ -153,7 +153,7 @@ def test_history_of_sums_is_one_batch(seed: int, d: int, f: int, n: int, strengt
         cross += residuals[:, i : i + 1] @ keys[:, i : i + 1].T
         gram += keys[:, i : i + 1] @ keys[:, i : i + 1].T
     left, right = ridge(keys, residuals, torch.linalg.cholesky(moment), strength)
-    assert relative(history(moment, cross, gram, strength), left @ right.T) < 1e-9
+    assert relative(history(strength * moment, cross, gram), left @ right.T) < 1e-9
 
 
 def orthonormal(seed: int, f: int, q: int) -> Tensor:
@@ -198,3 +198,20 @@ def test_the_null_space_is_relative_and_tells_its_energy(seed: int, f: int, scal
     assert abs(space.energy - energy) < 1e-9
     with pytest.raises(SolveError, match="give a larger threshold"):
         null_space(moment, 0.0)
+
+
+@pytest.mark.parametrize("decades", [2, 5, 8])
+def test_ridge_is_accurate_where_the_second_moment_is_hardly_of_full_rank(decades: int) -> None:
+    """Keys drawn as `C` says; the reference solves in the eigenbasis, where nothing is ill-conditioned."""
+    rng, f, n, strength = np.random.default_rng(decades), 48, 5, 1.0
+    basis, _ = np.linalg.qr(rng.normal(size=(f, f)))
+    root = np.sqrt(np.logspace(0, -decades, f))
+    white = rng.normal(size=(f, n))
+    keys, residuals = basis @ (root[:, None] * white), rng.normal(size=(3, n))
+    moment = torch.tensor((basis * root**2) @ basis.T)
+    left, right = ridge(torch.tensor(keys), torch.tensor(residuals), torch.linalg.cholesky(moment), strength)
+    inner = np.linalg.inv(strength * np.eye(n) + white.T @ white)
+    reference = torch.tensor(residuals @ inner @ (white / root[:, None]).T @ basis.T)
+    assert relative(left @ right.T, reference) < 1e-14 * 10**decades
+    cross, gram = torch.tensor(residuals @ keys.T), torch.tensor(keys @ keys.T)
+    assert relative(history(strength * moment, cross, gram), reference) < 1e-14 * 10 ** (1.5 * decades)

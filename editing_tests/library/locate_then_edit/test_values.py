@@ -6,10 +6,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from editing_tests.library.random_models import FAMILIES, random_model
 from kedit.facts import Fact, Prompt
@@ -249,9 +251,34 @@ def test_rows_of_groups_that_left_do_not_run() -> None:
         delta = torch.randn(4, 1, model.d, generator=torch.Generator().manual_seed(0))
         part = chunk.keep(torch.tensor([False, True, False, False]))
         assert part is not None
-        assert set(part.row_group.tolist()) == {1}
+        assert set(part.here.row_group.tolist()) == {1}
         assert len(part.replay.hidden) == len(CONTEXTS) + 1
         whole = chunk.losses(model, delta, 0.5)
         torch.testing.assert_close(part.losses(model, delta, 0.5)[1], whole[1], rtol=1e-4, atol=1e-5)
         assert chunk.keep(torch.ones(4, dtype=torch.bool)) is chunk
         assert chunk.keep(torch.zeros(4, dtype=torch.bool)) is None
+
+
+class Asking(TorchDispatchMode):
+    """Counts what makes the host wait for a device: masks that become indices, and copies of numbers it must see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks = 0
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = op.overloadpacket.__name__
+        places = args[1] if name in ("index", "index_put_", "_index_put_impl_") else ()
+        self.masks += name == "nonzero" or any(place is not None and place.dtype is torch.bool for place in places)
+        return op(*args, **(kwargs or {}))
+
+
+def test_a_step_in_which_nobody_leaves_makes_no_indices_of_masks() -> None:
+    """They would make the host wait for a GPU."""
+    model, asked = random_model("gpt2"), []
+    for steps in (2, 8):
+        config = dataclasses.replace(CONFIG, steps=steps, stop=0.0)
+        with model.frozen(), Asking() as asking:
+            optimise_values(model, FACTS, [0, 1, 2, 3], 1, CONTEXTS, config)
+        asked.append(asking.masks)
+    assert asked[0] == asked[1]
