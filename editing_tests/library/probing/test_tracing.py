@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kedit.facts import Fact, FactError
-from kedit.models import LanguageModel, ModelError
+from kedit.models import LanguageModel, ModelError, score_targets
 from kedit.models.activations import Site
 from kedit.models.interventions import Places, overwriting_many, watch
 from kedit.models.tokens import Text, collate, encode, subject_spans
@@ -64,6 +64,13 @@ def test_the_last_state_restored_gives_the_first_target_token_back() -> None:
     found = trace_fact(model(), fact, [4], 0.5, QUICK)
     assert float(found.effects[0, 0, -1]) == pytest.approx(found.clean - found.corrupted, abs=1e-5)
     assert found.clean - found.corrupted > 0.05
+
+
+def test_the_measure_is_the_probability_of_the_whole_object() -> None:
+    scores = score_targets(model(), [(fact.prompt.text, fact.true) for fact in facts()])
+    assert max(len(score.log_probs) for score in scores) > 1
+    expected = torch.stack([score.log_probs.sum().exp() for score in scores])
+    torch.testing.assert_close(traced().clean, expected, rtol=1e-4, atol=0)
 
 
 def test_everything_restored_is_the_clean_pass() -> None:
