@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     export = _session_command(commands, "export", "write the edited model as a plain Hugging Face folder")
     export.add_argument("folder", metavar="FOLDER", help="must not be there")
     _experiment_commands(commands)
+    _probe_command(commands)
     return top
 
 
@@ -191,6 +192,24 @@ def _experiment_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     report = words.add_parser("report", help="write tables and figures of what is measured")
     report.add_argument("folder", metavar="DIR", help="folder of a run")
     top.set_defaults(json=False)
+
+
+def _probe_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`kedit probe`."""
+    summary = "check a model's hooks, tokenizer and keys, trace facts, and recommend layers to edit"
+    probe = commands.add_parser(
+        "probe", help=summary, description=f"{summary[0].upper()}{summary[1:]}. {_STATUS} A problem found is a failure."
+    )
+    probe.add_argument("model", metavar="MODEL", help="a tiny model's name or a folder")
+    probe.add_argument("--facts", metavar="FILE", help="facts to trace, in any format; those of the model's world else")
+    probe.add_argument("--layers", type=int, nargs="+", metavar="N", help="layers to check and trace (default: all)")
+    probe.add_argument("--figure", metavar="FILE.svg", help="draw the tracing; .svg or .png")
+    probe.add_argument("-n", type=int, default=20, metavar="N", help="facts to trace, one a subject (default 20)")
+    probe.add_argument("--seed", type=int, default=0, metavar="N", help="of facts, random tokens and noise (default 0)")
+    probe.add_argument("--device", default="cpu", metavar="NAME", help="such as cuda (default cpu)")
+    dtypes = ("float32", "bfloat16", "float16")
+    probe.add_argument("--dtype", choices=dtypes, default="float32", help="of the weights (default float32)")
+    probe.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 if __name__ == "__main__":

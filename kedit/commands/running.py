@@ -16,6 +16,7 @@ from kedit.commands.editing import commit, edit, undo
 from kedit.commands.experiments import experiment
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
+from kedit.commands.probing import probe
 from kedit.datasets import DatasetError
 from kedit.editors.base import EditorError
 from kedit.experiments.experiment import ExperimentError
@@ -23,6 +24,7 @@ from kedit.facts import FactError
 from kedit.locate_then_edit.solvers import SolveError
 from kedit.metrics.metric import MetricError
 from kedit.models.architectures import ModelError
+from kedit.probing import ProbeError
 from kedit.sessions import SessionError
 from kedit.statistics.second_moments import StatisticsError
 from kedit.updates import UpdateError
@@ -31,7 +33,8 @@ __all__ = ["execute"]
 
 FAILED, WRONG = 1, 2
 WRONG_INPUT = (
-    DatasetError, EditorError, ExperimentError, FactError, MetricError, ModelError, SessionError, StatisticsError
+    DatasetError, EditorError, ExperimentError, FactError, MetricError, ModelError, ProbeError, SessionError,
+    StatisticsError,
 )  # fmt: skip
 COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
     {
@@ -45,6 +48,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
         "evaluate": evaluate,
         "export": export,
         "experiment": experiment,
+        "probe": probe,
     }
 )
 

@@ -26,7 +26,18 @@ from kedit.models.language_model import LanguageModel
 from kedit.models.memories import Memory
 from kedit.updates import Change, Evidence, Update, base_of
 
-__all__ = ["MATCH", "SOURCE", "Configured", "LayeredSettings", "build", "check", "presets", "recorded", "resolve"]
+__all__ = [
+    "MATCH",
+    "SOURCE",
+    "Configured",
+    "LayeredSettings",
+    "build",
+    "check",
+    "preset_of",
+    "presets",
+    "recorded",
+    "resolve",
+]
 
 T = TypeVar("T")
 MATCH = ("family", "blocks", "d", "f")
@@ -93,19 +104,28 @@ def resolve(cls: type[T], model: LanguageModel, given: Mapping[str, Any], *, nam
     Raises:
         EditorError: a setting without default stands neither in the preset nor in `given`.
     """
-    signature = {"family": model.architecture.family, "blocks": model.n_blocks, "d": model.d, "f": model.f}
-    rows = (row for row in presets(name) if all(row[key] == signature[key] for key in MATCH if key in row))
-    preset = {key: value for key, value in next(rows, {}).items() if key not in (*MATCH, SOURCE)}
-    merged = _overridden(preset, given)
+    merged = _overridden(preset_of(name, model), given)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     missing = [f.name for f in fields if f.name not in merged and f.default is f.default_factory is dataclasses.MISSING]
     if missing:
-        kind = ", ".join(f"{key} {value}" for key, value in signature.items())
+        kind = ", ".join(f"{key} {value}" for key, value in _signature(model).items())
         raise EditorError(
             f"{name} has no preset for a model with {kind}; give {', '.join(missing)} in its settings "
             "(--editor-config FILE.toml)"
         )
     return build(cls, merged, where=name)
+
+
+def preset_of(name: str, model: LanguageModel) -> Mapping[str, Any]:
+    """The settings in the preset of editor `name` for this kind of model; none if there is no such preset."""
+    signature = _signature(model)
+    rows = (row for row in presets(name) if all(row[key] == signature[key] for key in MATCH if key in row))
+    return {key: value for key, value in next(rows, {}).items() if key not in (*MATCH, SOURCE)}
+
+
+def _signature(model: LanguageModel) -> dict[str, str | int]:
+    """What presets are told by, as in `MATCH`."""
+    return {"family": model.architecture.family, "blocks": model.n_blocks, "d": model.d, "f": model.f}
 
 
 def _overridden(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "hidden_of",
     "hooked",
     "overwriting",
+    "put_at",
     "read",
     "run",
     "with_hidden",
@@ -35,9 +36,10 @@ BATCH_TOKENS = 2048
 @dataclass(frozen=True, slots=True)
 class Site:
     """A place in the model: `key` is the input of the down-projection, `(f,)`; `value` its output, `attention` that of
-    the attention and `block` that of the whole block, all `(d,)`."""
+    the attention, `mlp` that of the module around the down-projection and `block` that of the whole block, all `(d,)`.
+    `embedding`, whatever its layer, is the output of the input embeddings, `(d,)`."""
 
-    kind: Literal["key", "value", "attention", "block"]
+    kind: Literal["key", "value", "attention", "mlp", "block", "embedding"]
     layer: int
 
 
@@ -59,10 +61,14 @@ def with_hidden(output: Any, hidden: Tensor) -> Any:
 
 
 def _module(model: LanguageModel, site: Site) -> nn.Module:
+    if site.kind == "embedding":
+        embeddings: nn.Module = model.module.get_input_embeddings()
+        return embeddings
     if site.kind == "block":
         return model.blocks[site.layer]
-    if site.kind == "attention":
-        return model.blocks[site.layer].get_submodule(model.architecture.attention)
+    if site.kind in ("attention", "mlp"):
+        around = model.architecture.down.rpartition(".")[0]
+        return model.blocks[site.layer].get_submodule(around if site.kind == "mlp" else model.architecture.attention)
     return model.down_projection(site.layer)
 
 
@@ -170,6 +176,12 @@ def overwriting(model: LanguageModel, site: Site, batch: Batch, indices: Sequenc
         ModelError: a forward pass of another shape, such as one step of cached generation.
     """
     columns = batch.columns(indices)
+    with hooked(model, site, put_at(batch, torch.arange(len(columns), device=columns.device), columns, new)):
+        yield
+
+
+def put_at(batch: Batch, rows: Tensor, columns: Tensor, new: Tensor) -> Callable[[Tensor], Tensor]:
+    """For `hooked`: puts `new` `(n, .)` at `rows` and `columns` `(n,)` of a site's tensor in passes of `batch`."""
 
     def put(tensor: Tensor) -> Tensor:
         if tensor.shape[:2] != batch.ids.shape:
@@ -178,8 +190,7 @@ def overwriting(model: LanguageModel, site: Site, batch: Batch, indices: Sequenc
                 f"got {tuple(tensor.shape[:2])}; run the same batch without a cache"
             )
         changed = tensor.clone()
-        changed[torch.arange(len(columns), device=tensor.device), columns.to(tensor.device)] = new.to(tensor)
+        changed[rows.to(tensor.device), columns.to(tensor.device)] = new.to(tensor)
         return changed
 
-    with hooked(model, site, put):
-        yield
+    return put

@@ -21,7 +21,7 @@ from kedit.facts import FactError, Prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Batch", "Row", "Text", "collate", "encode", "tokenizer_fingerprint"]
+__all__ = ["Batch", "Row", "Text", "collate", "encode", "subject_spans", "tokenizer_fingerprint"]
 
 Side = Literal["left", "right"]
 
@@ -103,6 +103,22 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> list[Ro
     ]
 
 
+def subject_spans(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> list[range]:
+    """The tokens of each text's subject; the last is the row's `subject_last`.
+
+    Raises:
+        FactError: a text marks no subject, or its subject has no token.
+    """
+    encoded = tokenizer([text.full for text in texts], return_offsets_mapping=True, padding=False, truncation=False)
+    spans = []
+    for text, offsets in zip(texts, encoded["offset_mapping"], strict=True):
+        if not text.prompt.subject:
+            raise FactError(f"{text.full!r} marks no subject; name it")
+        touching = _touching(text, offsets)
+        spans.append(range(touching[0], touching[-1] + 1))
+    return spans
+
+
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash of all that decides which ids a text gets: vocabulary, merges, normalisation, start tokens.
 
@@ -113,14 +129,19 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
+def _touching(text: Text, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """The tokens that share a character with the subject."""
+    start, end = (len(text.prefix) + edge for edge in text.prompt.subject_span)
+    touching = [i for i, (left, right) in enumerate(offsets) if left < right and left < end and right > start]
+    if not touching:
+        raise FactError(f"subject {text.prompt.subject!r} has no token in {text.full!r}; check the tokenizer")
+    return touching
+
+
 def _locate(text: Text, ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> Row:
     subject_last: int | None = None
     if text.prompt.subject:
-        start, end = (len(text.prefix) + edge for edge in text.prompt.subject_span)
-        touching = [i for i, (left, right) in enumerate(offsets) if left < right and left < end and right > start]
-        if not touching:
-            raise FactError(f"subject {text.prompt.subject!r} has no token in {text.full!r}; check the tokenizer")
-        subject_last = touching[-1]
+        subject_last = _touching(text, offsets)[-1]
     target_start = len(ids)
     if text.target is not None:
         border = len(text.context)

@@ -24,7 +24,7 @@ FLOORS = (
     ("sessions",),
     ("metrics",),
     ("datasets", "worlds"),
-    ("downstream", "experiments"),
+    ("downstream", "experiments", "probing"),
     ("reports",),
     ("gate", "commands", "cli", "__main__"),
 )
