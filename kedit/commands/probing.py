@@ -15,7 +15,7 @@ import torch
 from kedit.commands.answers import Answer, plural
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
-from kedit.paths import model_folder
+from kedit.models.weights import locate_model
 from kedit.probing import (
     Finding,
     LayerKeys,
@@ -41,10 +41,6 @@ __all__ = ["probe"]
 
 # Sentences for the checks of the tokenizer.
 SENTENCES = 200
-NO_FACTS = (
-    "tracing needs facts that the model knows, and the model's folder names no world; give --facts FILE, so no layers "
-    "are recommended"
-)
 
 
 def probe(options: Namespace) -> Answer:
@@ -58,22 +54,20 @@ def probe(options: Namespace) -> Answer:
         check_figure(Path(options.figure))
     if options.n < 1:
         raise ProbeError(f"-n {options.n} facts cannot be traced; give at least one")
-    folder = model_folder(options.model)
+    folder = locate_model(options.model)
     row_of(folder)
     pool = fact_pool(folder, options.facts)
     model = LanguageModel.from_pretrained(folder, dtype=getattr(torch, options.dtype), device=options.device)
     layers = model.check_layers(options.layers or range(model.n_blocks))
     report = _Report(model, layers)
-    sample = pool.drawn(SENTENCES, options.seed) if pool is not None else neutral_facts()
+    sample = pool.drawn(SENTENCES, options.seed)
     report.section("hooks", check_hooks(model, layers, options.seed))
     report.section("tokenizer", check_tokenizer(model, sample))
     names = list(dict.fromkeys(fact.subject for fact in sample))
     keys = read_keys(model, names if len(names) > 1 else [fact.subject for fact in neutral_facts()], layers)
     report.section("keys", check_keys(model, keys))
     report.keys(keys)
-    if pool is None:
-        report.untraced(NO_FACTS)
-    elif any(finding.verdict == "problem" for finding in report.findings["hooks"]):
+    if any(finding.verdict == "problem" for finding in report.findings["hooks"]):
         report.untraced("hooks do not work, so nothing can be restored; mend the row of the architecture table first")
     else:
         facts, asked = known_facts(model, pool, options.n, options.seed)
@@ -81,7 +75,7 @@ def probe(options: Namespace) -> Answer:
             _trace(options, model, report, pool, facts, asked, keys)
         else:
             report.untraced(
-                f"the model knows none of {plural(asked, 'fact')} of {pool.source}; give --facts FILE of others"
+                f"the model knows none of {plural(asked, 'fact')} of {pool.source}; give --facts FILE of others, for no layers can be recommended"
             )
     return report.answer()
 

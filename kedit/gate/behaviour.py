@@ -99,7 +99,7 @@ def reordered(model: LanguageModel, seed: int) -> LanguageModel:
     twin = independent(model)
     generator = torch.Generator().manual_seed(seed)
     for layer, block in enumerate(twin.blocks):
-        order = torch.randperm(twin.f, generator=generator).to(twin.device)
+        order = torch.randperm(twin.f, generator=generator).to(twin.weight(layer).device)
         with torch.no_grad():
             twin.weight(layer).copy_(twin.weight(layer)[:, order].clone())
             for path in twin.architecture.up:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kedit.models.architectures import ModelError
 from kedit.models.full_models import FULL_MODELS
+from kedit.paths import fixtures_dir, tiny_models
 
-__all__ = ["MissingWeights", "find_weights"]
+__all__ = ["MissingWeights", "find_weights", "locate_model"]
 
 # The files that may hold weights, in the order in which transformers looks for them, each before its index of shards.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -45,6 +46,15 @@ def find_weights(source: str) -> Path:
     if snapshot is None or lacking:
         raise MissingWeights(f"no weights of {hub_id}: {lacking}; fetch them with: hf download {hub_id}")
     return snapshot
+
+
+def locate_model(name: str) -> Path:
+    """The folder of a model that a user names: a tiny model, a folder, a name of `FULL_MODELS`, or a hub id.
+
+    Raises:
+        MissingWeights: as `find_weights`.
+    """
+    return find_weights(str(fixtures_dir() / "models" / name) if name in tiny_models() else name)
 
 
 def _snapshot(hub_id: str) -> Path | None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kedit import metrics
 from kedit.datasets import read_dataset
+from kedit.datasets.common_knowledge import COMMON_KNOWLEDGE, common_knowledge
 from kedit.datasets.sampling import group
 from kedit.facts import Fact, Prompt
 from kedit.models.language_model import LanguageModel
-from kedit.models.scoring import score_targets
 from kedit.worlds.cards import seeds_of
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
@@ -52,10 +53,8 @@ class FactPool:
         return [rng.choice(self.groups[subject]) for subject in subjects]
 
 
-def fact_pool(folder: Path, facts: str | None) -> FactPool | None:
-    """The facts of a file, of the world on a model folder's card, or None where there is neither.
-
-    A built-in set of real facts, once there is one in `kedit.datasets`, is the answer where None is now.
+def fact_pool(folder: Path, facts: str | None) -> FactPool:
+    """The facts of a file, else of the world on a model folder's card, else the built-in real ones.
 
     Raises:
         DatasetError: the file cannot be read.
@@ -67,7 +66,7 @@ def fact_pool(folder: Path, facts: str | None) -> FactPool | None:
         return FactPool(found.source, groups)
     seeds = seeds_of(folder)
     if seeds is None:
-        return None
+        return FactPool(COMMON_KNOWLEDGE, common_knowledge())
     return FactPool(f"world {seeds.world}", Sampler(World.generate(seeds.world)).groups)
 
 
@@ -77,8 +76,7 @@ def known_facts(model: LanguageModel, pool: FactPool, n: int, seed: int) -> tupl
     known: list[Fact] = []
     for start in range(0, len(asked), n):
         part = asked[start : start + n]
-        scores = score_targets(model, [(fact.prompt.text, fact.true) for fact in part])
-        known += [fact for fact, score in zip(part, scores, strict=True) if score.greedy]
+        known += metrics.known_facts(model, part).known
         if len(known) >= n:
             return known[:n], start + len(part)
     return known, len(asked)
