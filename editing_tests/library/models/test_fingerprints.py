@@ -125,3 +125,10 @@ def test_the_oldest_is_forgotten(hashes: list[str], monkeypatch: pytest.MonkeyPa
     for start in (0, 1, 2, 2, 1, 0):
         known.of([("a", torch.arange(start, start + 5))])
     assert len(hashes) == 4
+
+
+def test_the_way_through_a_gpu_runs_as_far_as_shapes_go() -> None:
+    sums = fingerprints._sums(torch.empty(3, 11, dtype=torch.bfloat16, device="meta"))
+    assert sums.shape == (2,) and sums.dtype == torch.int64 and sums.device.type == "meta"
+    one, other = fingerprints._words(numbers(40)), fingerprints._mixed(torch.arange(20))
+    assert one.dot(other) == (one * other).sum()  # what a CPU and what a GPU does

@@ -36,11 +36,8 @@ LAYERED = {"layers": [1, 2], "value": VALUE, "contexts": CONTEXTS}
 EDITORS = {
     "rome": {"layer": 2, "value": VALUE, "contexts": CONTEXTS},
     "memit-merge": {**LAYERED, "ridge": 0.5},
-    "pmet": {**LAYERED, "ridge": 0.5},
-    "alphaedit": {**LAYERED, "threshold": 0.5},
     "d4s": {**LAYERED, "ridge": 0.5},
     "ft-l": {"layer": 2, "steps": 3, "epsilon": 1e-2},
-    "ft": {"layer": 1, "steps": 3},
     "kn": {"old_weight": 1.0, "new_weight": 1.0, "tolerance": 1.0, "contexts": CONTEXTS},
     "grace": {"layer": 2, "steps": 3},
 }
@@ -83,7 +80,7 @@ def everything(model: LanguageModel, name: str) -> tuple[list[str], list[Tensor]
 
 @pytest.mark.parametrize(
     ("family", "name"),
-    [*((family, "memit-merge") for family in ("gpt2", "gptj", "qwen2")), *(("llama", name) for name in EDITORS)],
+    [*((family, "memit-merge") for family in ("gpt2", "gptj")), *(("llama", name) for name in EDITORS)],
 )
 def test_edits_are_those_of_one_device(family: str, name: str) -> None:
     told, scores, lost = everything(fresh(family), name)
