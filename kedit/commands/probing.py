@@ -75,7 +75,8 @@ def probe(options: Namespace) -> Answer:
             _trace(options, model, report, pool, facts, asked, keys)
         else:
             report.untraced(
-                f"the model knows none of {plural(asked, 'fact')} of {pool.source}; give --facts FILE of others, for no layers can be recommended"
+                f"the model knows none of {plural(asked, 'fact')} of {pool.source}, so no layers are recommended; give "
+                "--facts FILE of others"
             )
     return report.answer()
 

@@ -168,7 +168,7 @@ def load(one: Candidate, full: FullOptions) -> LanguageModel:
         config = _configuration(one.source, _folder(one.source))
         tokens = TOKENS_PER_KEY_DIMENSION * key_size(config)
         return random_model(config, dtype=dtype, device=full.device, name=one.name, corpus_tokens=tokens)
-    model = LanguageModel.from_pretrained(one.source, dtype=dtype, device=full.device)
+    model = LanguageModel.from_pretrained(one.source, dtype=dtype, device=full.device, name=one.name)
     if full.corpus is not None:
         model.corpus = tuple(_beginning(model, full.corpus))
         if not model.corpus:

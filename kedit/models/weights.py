@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kedit.models.architectures import ModelError
 from kedit.models.full_models import FULL_MODELS
-from kedit.paths import fixtures_dir, tiny_models
+from kedit.paths import model_folder
 
 __all__ = ["MissingWeights", "find_weights", "locate_model"]
 
@@ -51,10 +51,18 @@ def find_weights(source: str) -> Path:
 def locate_model(name: str) -> Path:
     """The folder of a model that a user names: a tiny model, a folder, a name of `FULL_MODELS`, or a hub id.
 
+    A folder is given back as it is; whoever loads it finds out whether its weights are whole.
+
     Raises:
-        MissingWeights: as `find_weights`.
+        FileNotFoundError: it is none of them.
+        MissingWeights: a full model of which not all weights are here.
     """
-    return find_weights(str(fixtures_dir() / "models" / name) if name in tiny_models() else name)
+    try:
+        return model_folder(name)
+    except FileNotFoundError as error:
+        if name not in FULL_MODELS and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+            raise FileNotFoundError(f"{error}, nor one of {', '.join(FULL_MODELS)}, nor an id ORG/NAME") from None
+    return find_weights(name)
 
 
 def _snapshot(hub_id: str) -> Path | None:
