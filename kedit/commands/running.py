@@ -16,6 +16,7 @@ from kedit.commands.editing import commit, edit, undo
 from kedit.commands.experiments import experiment
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
+from kedit.commands.statistics import statistics
 from kedit.datasets import DatasetError
 from kedit.editors.base import EditorError
 from kedit.experiments.experiment import ExperimentError
@@ -45,6 +46,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
         "evaluate": evaluate,
         "export": export,
         "experiment": experiment,
+        "statistics": statistics,
     }
 )
 
