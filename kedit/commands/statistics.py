@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -167,12 +168,14 @@ def _unfinished(folder: Path, shards: int) -> list[int]:
 def _told(folder: Path, name: str) -> str:
     """What a collection says of itself."""
     for path in layers_in(folder).values():
-        if found := metadata_of(path).get(name):
-            return found
+        with suppress(StatisticsError):  # a damaged file is for `verify` to find
+            if found := metadata_of(path).get(name):
+                return found
     for path in shard_files(folder):
-        shard = read_shard(path)
-        if found := {"model place": shard.source, "corpus place": shard.place}.get(name):
-            return found
+        with suppress(StatisticsError):
+            shard = read_shard(path)
+            if found := {"model place": shard.source, "corpus place": shard.place}.get(name):
+                return found
     raise StatisticsError(f"{folder} does not tell its {name.removesuffix(' place')}; give --{name.split()[0]}")
 
 

@@ -134,7 +134,7 @@ def collect(
         folder: of the collection.
         index: which shard, from 1.
         budget: tokens of a forward pass; that of the device if 0.
-        every: least seconds between two checkpoints.
+        every: least seconds between two checkpoints; 0 makes one after each portion, however long it takes to write.
         source: what opens the model again; for `verify`.
         before: is told the estimate, before anything is measured.
         after: is told, after each portion, how many tokens of the stream are behind the shard and how many are asked
@@ -176,7 +176,7 @@ def collect(
                 fingerprint=portion.fingerprint,
             )  # fmt: skip
             after(portion.seen, plan.tokens)
-            if time.monotonic() - written >= max(every, took / SHARE):
+            if time.monotonic() - written >= (every and max(every, took / SHARE)):
                 begin = time.monotonic()
                 write_shard(folder, shard, sums)
                 written, took = time.monotonic(), time.monotonic() - begin

@@ -27,7 +27,7 @@ from kedit.statistics.store import layers_in, metadata_of
 __all__ = ["Finding", "verify"]
 
 # Tokens of the fresh sample, and how far its `k^T C^-1 k` may be from what is expected, as a factor. Of independent
-# normal keys it is larger by N / (N - f); of the tiny models' keys, which depend on each other, by less than the square.
+# normal keys it is larger by N / (N - f); of the tiny models' keys by less than its square.
 SAMPLE, FACTOR = 4096, 3.0
 # Rounding of float32 products, relative to the largest eigenvalue.
 ROUNDING = 1e-6
