@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("folder", metavar="FOLDER", help="must not be there")
     _experiment_commands(commands)
     _probe_command(commands)
+    _statistics_commands(commands)
     return top
 
 
@@ -210,6 +211,47 @@ def _probe_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     dtypes = ("float32", "bfloat16", "float16")
     probe.add_argument("--dtype", choices=dtypes, default="float32", help="of the weights (default float32)")
     probe.add_argument("--json", action="store_true", help="print JSON on stdout")
+
+
+def _statistics_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`kedit statistics collect|merge|verify`; the function behind each word is in `kedit.commands.statistics`."""
+    top = commands.add_parser("statistics", help="collect second moments of keys from a corpus, once a model")
+    words = top.add_subparsers(dest="word", required=True)
+    collect = words.add_parser(
+        "collect",
+        help="measure second moments of a model's keys",
+        description="Measure second moments of a model's keys, all layers in one pass. A run that was killed goes on "
+        f"where it was. {_STATUS}",
+    )
+    collect.add_argument("model", metavar="MODEL", help="a tiny model's name or a folder")
+    collect.add_argument("--corpus", required=True, metavar="CORPUS", help="wikitext, c4, or a file, one text a line")
+    collect.add_argument("--tokens", type=int, metavar="N", help="how many (default: 10 for each dimension of a key)")
+    collect.add_argument(
+        "--layers", nargs="+", default=[], metavar="L", help="such as 3 4 5 or 3-5 (default: those that MEMIT edits)"
+    )
+    collect.add_argument("--out", metavar="DIR", help="folder of the collection (default: in kedit's cache)")
+    collect.add_argument("--shard", default="1/1", metavar="I/N", help="measure the I-th of N shards (default 1/1)")
+    collect.add_argument("--dry-run", action="store_true", help="only say how long it will take, and the memory")
+    merge = words.add_parser(
+        "merge",
+        help="add the shards of a folder up",
+        description=f"Add the shards of a folder up to second moments; the last `collect` does so itself. {_STATUS}",
+    )
+    merge.add_argument("folder", metavar="DIR", help="folder with all shards of a collection")
+    verify = words.add_parser(
+        "verify",
+        help="check what was collected",
+        description="Check every file of a collection, and whether keys of a fresh sample have the size that it "
+        "promises. The exit status is 0 if all is right, 1 if a file is wrong, 2 for wrong usage.",
+    )
+    verify.add_argument("place", metavar="DIR|MODEL", help="folder of a collection, or a model for all of its own")
+    verify.add_argument("--model", metavar="MODEL", help="of the collection in DIR (default: the one it was made with)")
+    verify.add_argument("--corpus", metavar="CORPUS", help="for the sample (default: the one it was made with)")
+    for word in (collect, verify):
+        word.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of weights")
+        word.add_argument("--device", default="cpu", metavar="NAME", help="such as cuda:0 (default cpu)")
+    for word in (collect, merge, verify):
+        word.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ class Answer:
     failure: str = ""
 
 
-def load_model(name: str, dtype: str = "float32") -> LanguageModel:
+def load_model(name: str, dtype: str = "float32", device: str = "cpu") -> LanguageModel:
     """A tiny model by name or a folder; raises FileNotFoundError if it is neither."""
-    return LanguageModel.from_pretrained(model_folder(name), dtype=getattr(torch, dtype))
+    return LanguageModel.from_pretrained(model_folder(name), dtype=getattr(torch, dtype), device=device)
 
 
 def model_of(manifest: Manifest, options: Namespace) -> LanguageModel:

@@ -17,6 +17,7 @@ from kedit.commands.experiments import experiment
 from kedit.commands.listing import editors
 from kedit.commands.looking import diff, evaluate, export, log
 from kedit.commands.probing import probe
+from kedit.commands.statistics import statistics
 from kedit.datasets import DatasetError
 from kedit.editors.base import EditorError
 from kedit.experiments.experiment import ExperimentError
@@ -49,6 +50,7 @@ COMMANDS: Mapping[str, Callable[[Namespace], Answer]] = MappingProxyType(
         "export": export,
         "experiment": experiment,
         "probe": probe,
+        "statistics": statistics,
     }
 )
 

@@ -12,7 +12,7 @@ from kedit.experiments.sources import Source
 __all__ = ["PERPLEXITY", "PROMPTS", "check_source"]
 
 # Protocols that score the prompts of the facts themselves; `paired-batch` makes its own, others ask the rewrite prompt.
-PROMPTS = frozenset({"same-and-different", "density", "first-and-last", "long-sequence"})
+PROMPTS = frozenset({"same-and-different", "density", "first-and-last", "long-sequence", "statistics-tokens"})
 PERPLEXITY = frozenset({"density", "long-sequence", "question-types"})
 PARAPHRASES = frozenset({"S", "PS", "PAR"})
 NEIGHBORHOOD = frozenset({"S", "NS"})

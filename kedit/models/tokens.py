@@ -96,7 +96,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> list[Ro
     """
     if not texts:
         return []
-    encoded = tokenizer([text.full for text in texts], return_offsets_mapping=True, padding=False, truncation=False)
+    full = [text.full for text in texts]
+    encoded = tokenizer(full, return_offsets_mapping=True, padding=False, truncation=False, verbose=False)
     return [
         _locate(text, ids, offsets)
         for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)

@@ -8,10 +8,11 @@ it was measured on and is refused for any other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,21 +21,23 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kedit.facts import Prompt
-from kedit.files import one_at_a_time, write_atomically
-from kedit.models.activations import BATCH_TOKENS, Site, chunks, ending_after, hooked, run
+from kedit.files import cache_folder, one_at_a_time, write_atomically
+from kedit.models.activations import BATCH_TOKENS, chunks
 from kedit.models.language_model import LanguageModel
-from kedit.models.tokens import Row, Text, collate, encode, tokenizer_fingerprint
+from kedit.models.tokens import Text, encode, tokenizer_fingerprint
+from kedit.statistics.errors import StatisticsError
+from kedit.statistics.gram import Gram, add_keys
+from kedit.statistics.store import collected_files, home_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["SecondMoment", "StatisticsError", "corpus_fingerprint", "measure", "second_moments"]
+__all__ = [
+    "FORMAT", "SecondMoment", "StatisticsError", "corpus_fingerprint", "load", "measure", "save", "second_moments"
+]  # fmt: skip
 
 FORMAT = "kedit second moment 2"
-
-
-class StatisticsError(ValueError):
-    """Second moments that are missing, damaged, of another model, or of too few tokens."""
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -136,46 +139,39 @@ def measure(
             f"{model.name} is not as it was loaded: second moments belong to the unedited model; measure them before "
             "the first edit, or pass the state of the session on"
         )
-    sums = {layer: torch.zeros(model.f, model.f, dtype=torch.float64) for layer in ordered}
-    counted = 0
+    sums = {layer: Gram(model.f, exact=True) for layer in ordered}
     rows = encode(model.tokenizer, [Text(Prompt(text, "", "")) for text in texts if text])
-    with torch.no_grad(), model.frozen():
-        for chunk in chunks([len(row.ids) for row in rows], batch_tokens):
-            counted += _add(model, [rows[i] for i in chunk], sums)
+    counted = 0
+    for chunk in chunks([len(row.ids) for row in rows], batch_tokens):
+        counted += add_keys(model, [rows[i] for i in chunk], sums)
     corpus = corpus_fingerprint(texts, model.tokenizer)
-    return {layer: SecondMoment(layer, total / counted, counted, model.origin, corpus) for layer, total in sums.items()}
-
-
-def _add(model: LanguageModel, rows: Sequence[Row], sums: dict[int, Tensor]) -> int:
-    batch = collate(rows, device=model.device)
-    real = batch.mask.bool()
-
-    def add_to(total: Tensor) -> Callable[[Tensor], None]:
-        def add(keys: Tensor) -> None:
-            flat = keys[real.to(keys.device)].double().cpu()
-            total.addmm_(flat.T, flat)
-
-        return add
-
-    with ExitStack() as stack:
-        for layer, total in sums.items():
-            stack.enter_context(hooked(model, Site("key", layer), add_to(total)))
-        stack.enter_context(ending_after(model, max(sums)))
-        run(model, batch, use_cache=False)
-    return int(real.sum())
+    return {
+        layer: SecondMoment(layer, total.matrix() / counted, counted, model.origin, corpus)
+        for layer, total in sums.items()
+    }
 
 
 def second_moments(
-    model: LanguageModel, layers: Sequence[int], *, cache: Path | None = None
+    model: LanguageModel, layers: Sequence[int], *, cache: Path | None = None, collected: Path | None = None
 ) -> dict[int, SecondMoment]:
     """The second moments of `model.corpus`, from the cache folder where it has them, else measured and stored there.
 
+    A model without a corpus has those that `kedit statistics collect` left, for each layer the ones of most tokens.
     Of several processes that need the same ones, one measures and the others wait for it and read.
 
+    Args:
+        model: unedited where it has to be measured.
+        layers: whose keys.
+        cache: folder of what was measured on `model.corpus`.
+        collected: a folder that `kedit statistics collect` wrote, used whether the model has a corpus or not; if left
+            out, all that were collected for this model in kedit's cache folder.
+
     Raises:
-        StatisticsError: as `measure`, or a cached file is damaged.
+        StatisticsError: as `measure`; nothing was collected, or for another model; or a file is damaged.
     """
     ordered = model.check_layers(layers)
+    if collected is not None or not model.corpus:
+        return _collected(model, ordered, collected or home_of(model.origin, cache or cache_folder()))
     if cache is None:
         return measure(model, model.corpus, ordered)
     corpus = corpus_fingerprint(model.corpus, model.tokenizer)
@@ -199,13 +195,27 @@ def second_moments(
     return found | measured
 
 
+def _collected(model: LanguageModel, layers: Sequence[int], folder: Path) -> dict[int, SecondMoment]:
+    found = collected_files(folder)
+    missing = [layer for layer in layers if layer not in found]
+    if missing:
+        there = f"has layers {', '.join(map(str, sorted(found)))}" if found else "has none"
+        raise StatisticsError(
+            f"{model.name} has no corpus of its own, and of layers {', '.join(map(str, missing))} no second moments "
+            f"were collected ({folder} {there}); collect them once: "
+            f"kedit statistics collect MODEL --corpus wikitext --layers {' '.join(map(str, layers))}"
+        )
+    return {layer: load(found[layer], model=model, layer=layer) for layer in layers}
+
+
 def _key(*parts: str) -> str:
     return hashlib.sha256(" ".join([FORMAT, *parts]).encode()).hexdigest()[:32]
 
 
-def save(path: Path, moment: SecondMoment) -> None:
-    """Write one second moment as a safetensors file, atomically."""
+def save(path: Path, moment: SecondMoment, about: Mapping[str, str] = _NOTHING) -> None:
+    """Write one second moment as a safetensors file, atomically, with more words `about` it."""
     metadata = {
+        **about,
         "format": FORMAT,
         "layer": str(moment.layer),
         "tokens": str(moment.tokens),
@@ -215,8 +225,8 @@ def save(path: Path, moment: SecondMoment) -> None:
     write_atomically(path, lambda part: save_file({"matrix": moment.matrix}, part, metadata=metadata))
 
 
-def load(path: Path, *, model: LanguageModel, layer: int, corpus: str) -> SecondMoment:
-    """Read one second moment and check that it is this model's, this corpus's and this layer's.
+def load(path: Path, *, model: LanguageModel, layer: int, corpus: str | None = None) -> SecondMoment:
+    """Read one second moment and check that it is this model's, this layer's, and this corpus's if one is named.
 
     Raises:
         StatisticsError: damaged file, or a mismatch, which is named.
@@ -227,6 +237,7 @@ def load(path: Path, *, model: LanguageModel, layer: int, corpus: str) -> Second
             matrix = file.get_tensor("matrix")
     except (SafetensorError, OSError) as error:
         raise StatisticsError(f"{path.name} is damaged ({error}); delete it, it will be measured again") from error
+    corpus = told.get("corpus", "unknown") if corpus is None else corpus
     wanted = {"format": FORMAT, "layer": str(layer), "model": model.origin, "corpus": corpus}
     for name, value in wanted.items():
         if told.get(name) != value:

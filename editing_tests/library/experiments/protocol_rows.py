@@ -33,6 +33,12 @@ def rows_given(protocol: str, editor: str, config: Mapping[str, Any], given: Map
     if protocol == "paired-batch":
         keyed = tags is not None and tags.keyed and n > 1
         return set(product((*SCORES, "AKD") if keyed else SCORES, ("same", "distinct"), (n,)))
+    if protocol == "statistics-tokens":
+        named = (*SCORES, "C error")
+        return {
+            *product(named, ("of the corpus",), (*given["corpus"], 1000)),
+            *product(named, ("of the key size",), given["key_size"]),
+        }
     if protocol == "question-types":
         asked = {*given["checkpoints"], n}
         watched = ("CHOICE", "PPL", "L1 growth")

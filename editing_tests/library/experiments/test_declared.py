@@ -15,7 +15,7 @@ from kedit.experiments.protocols import PROTOCOLS
 from kedit.experiments.samples import RATES
 from kedit.paths import tiny_models
 
-# Every figure and table of the three papers that shows a measurement, and three questions that they leave open.
+# Every figure and table of the three papers that shows a measurement, and four questions that they leave open.
 NAMES = {
     *(f"s2rke-figure-{number}" for number in ("2", "3", "4", "6", "7", "8a", "8b", "8c")),
     *(f"merge-figure-{number}" for number in (1, 3, 4, 5, 6, 7)),
@@ -26,6 +26,7 @@ NAMES = {
     "ablation-relation-keys",
     "ablation-weight-overlap",
     "ablation-d4s-ground",
+    "statistics-tokens",
 }
 # Those on which facts share a subject, or the first and the last do: on all models.
 SHARED = {name for name in NAMES if name.startswith(("s2rke-figure", "merge"))}

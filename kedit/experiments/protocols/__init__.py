@@ -11,6 +11,7 @@ from kedit.experiments.protocols.counts import counts
 from kedit.experiments.protocols.overlaps import weight_overlap
 from kedit.experiments.protocols.perturbation import density, first_and_last, key_pair, same_and_different
 from kedit.experiments.protocols.sequences import long_sequence, question_types
+from kedit.experiments.protocols.tokens import statistics_tokens
 from kedit.experiments.setting import Measure
 
 __all__ = ["PROTOCOLS"]
@@ -25,6 +26,7 @@ PROTOCOLS: Mapping[str, Measure] = MappingProxyType(
         "long-sequence": long_sequence,
         "question-types": question_types,
         "weight-overlap": weight_overlap,
+        "statistics-tokens": statistics_tokens,
         "counts": counts,
     }
 )

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kedit statistics`: second moments of keys, collected from a corpus, added up and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+import time
+from argparse import Namespace
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from kedit.commands.answers import Answer, load_model, plural
+from kedit.editors.memit import MemitSettings
+from kedit.editors.settings import resolve
+from kedit.files import cache_folder
+from kedit.models.language_model import LanguageModel
+from kedit.statistics.collecting import Estimate, collect, estimate, make_plan
+from kedit.statistics.corpora import Corpus, open_corpus
+from kedit.statistics.errors import StatisticsError
+from kedit.statistics.shards import Plan, alone_in, merge, read_shard, shard_files
+from kedit.statistics.spectrum import DAMPING, Spectrum, spectrum
+from kedit.statistics.store import home_of, layers_in, metadata_of
+from kedit.statistics.verifying import Finding, verify
+
+__all__ = ["statistics"]
+
+_EVERY = 30.0  # seconds between lines of progress
+
+
+def statistics(options: Namespace) -> Answer:
+    """The command behind the word that follows `statistics`."""
+    return {"collect": _collect, "merge": _merge, "verify": _verify}[options.word](options)
+
+
+def _collect(options: Namespace) -> Answer:
+    """Measure one shard; the last one to end adds all of them up."""
+    index, shards = _shard(options.shard)
+    model = load_model(options.model, options.dtype, options.device)
+    corpus = open_corpus(options.corpus)
+    layers = _layers(options.layers) or resolve(MemitSettings, model, {}, name="memit").layers
+    plan = make_plan(model, corpus, layers, tokens=options.tokens, shards=shards)
+    folder = Path(options.out) if options.out else _default_folder(plan)
+    if options.dry_run:
+        told = estimate(model, corpus, plan)
+        return Answer({"folder": str(folder), "estimate": asdict(told)}, _estimated(told, plan, folder))
+    progress = _Progress()
+    source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
+    try:
+        shard = collect(
+            model,
+            corpus,
+            plan,
+            folder,
+            index=index,
+            source=source,
+            before=lambda told: progress.say(*_estimated(told, plan, folder)),
+            after=progress.tell,
+        )
+    except KeyboardInterrupt:
+        return Answer({}, [], f"interrupted; what is measured is in {folder}, the same command goes on from there")
+    data: dict[str, Any] = {"folder": str(folder), "shard": asdict(shard)}
+    lines = [f"shard {index} of {shards}: {plural(shard.tokens, 'token')} of {corpus.name}, in {folder}"]
+    waiting = _unfinished(folder, shards)
+    if waiting:
+        return Answer(data | {"waiting": waiting}, [*lines, f"not yet there: shards {', '.join(map(str, waiting))}"])
+    with alone_in(folder, "layers"):
+        merge(folder)
+    answer = _described(folder, model)
+    short = sum(read_shard(path).tokens for path in shard_files(folder))
+    if short < plan.tokens:
+        lines.append(f"the corpus ended after {short} of {plural(plan.tokens, 'token')}")
+    return Answer(data | answer.data, [*lines, *answer.lines])
+
+
+def _merge(options: Namespace) -> Answer:
+    folder = Path(options.folder)
+    with alone_in(folder, "layers"):
+        merge(folder)
+    return _described(folder)
+
+
+def _verify(options: Namespace) -> Answer:
+    folder = Path(options.place)
+    if not (layers_in(folder) or shard_files(folder)):
+        model = load_model(options.place, options.dtype, options.device)
+        home = home_of(model.origin, cache_folder())
+        folders = sorted(path for path in home.glob("*") if path.is_dir())
+        if not folders:
+            raise StatisticsError(
+                f"nothing was collected for {model.name} ({home}); collect it: "
+                f"kedit statistics collect {options.place} --corpus wikitext"
+            )
+    else:
+        folders = [folder]
+        model = load_model(options.model or _told(folder, "model place"), options.dtype, options.device)
+    data: list[dict[str, Any]] = []
+    lines: list[str] = []
+    wrong = 0
+    for one in folders:
+        corpus, unread = _corpus_of(one, options.corpus)
+        if unread:
+            lines.append(f"{one}: keys are not measured again: {unread}")
+        for found in verify(one, model, corpus):
+            wrong += bool(found.problem)
+            data.append({"file": str(found.path), **{k: v for k, v in asdict(found).items() if k != "path"}})
+            lines.append(_finding(found))
+    failure = f"{wrong} of {plural(len(data), 'file')} not as it should be" if wrong else ""
+    return Answer({"files": data}, lines, failure)
+
+
+class _Progress:
+    """Says on stderr how far a shard is, now and then."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+        self._first: tuple[float, int] | None = None
+
+    def say(self, *lines: str) -> None:
+        """Write lines."""
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+
+    def tell(self, done: int, of: int) -> None:
+        """`done` tokens of the stream are behind the shard."""
+        now = time.monotonic()
+        since, already = self._first = self._first or (now, done)
+        if now - self._told >= _EVERY and done > already:
+            self._told = now
+            self.say(f"{done}/{of} tokens, {_duration((now - since) * (of - done) / (done - already))} left")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, sign, shards = text.partition("/")
+    if not (sign and index.isdigit() and shards.isdigit() and 1 <= int(index) <= int(shards)):
+        raise StatisticsError(f"--shard {text!r} is none; write I/N, such as 1/4")
+    return int(index), int(shards)
+
+
+def _layers(words: list[str]) -> list[int]:
+    """`3 4 5` or `3-5`."""
+    found: list[int] = []
+    for word in words:
+        first, sign, last = word.partition("-")
+        if not (first.isdigit() and (last.isdigit() if sign else True)):
+            raise StatisticsError(f"--layers {word!r} is no layer; write numbers or ranges, such as 3-8")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _default_folder(plan: Plan) -> Path:
+    rest = f"{plan.revision} {plan.layers} {plan.shards} {plan.limit}"
+    name = f"{plan.corpus}-{plan.tokens}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
+    return home_of(plan.model, cache_folder()) / name
+
+
+def _unfinished(folder: Path, shards: int) -> list[int]:
+    """Numbers of the shards that are not whole in a folder."""
+    found = {shard.index for path in shard_files(folder) if (shard := read_shard(path)).is_complete}
+    return [index for index in range(1, shards + 1) if index not in found]
+
+
+def _told(folder: Path, name: str) -> str:
+    """What a collection says of itself."""
+    for path in layers_in(folder).values():
+        with suppress(StatisticsError):  # a damaged file is for `verify` to find
+            if found := metadata_of(path).get(name):
+                return found
+    for path in shard_files(folder):
+        with suppress(StatisticsError):
+            shard = read_shard(path)
+            if found := {"model place": shard.source, "corpus place": shard.place}.get(name):
+                return found
+    raise StatisticsError(f"{folder} does not tell its {name.removesuffix(' place')}; give --{name.split()[0]}")
+
+
+def _corpus_of(folder: Path, given: str | None) -> tuple[Corpus | None, str]:
+    """The corpus of a collection, or why it cannot be opened."""
+    if given:
+        return open_corpus(given), ""
+    try:
+        return open_corpus(_told(folder, "corpus place")), ""
+    except StatisticsError as error:
+        return None, str(error)
+
+
+def _estimated(told: Estimate, plan: Plan, folder: Path) -> list[str]:
+    layers = ", ".join(map(str, plan.layers))
+    work = f"{plural(told.tokens, 'token')} of {plan.corpus} for layers {layers}, keys of size {plan.f}"
+    room = f"memory: {_size(told.weights)} of weights and {_size(told.memory)} beside them"
+    return [
+        f"{work}: about {_duration(told.seconds)} at {told.speed:,.0f} tokens a second",
+        f"{room}; disk: {_size(told.disk)} in {folder}",
+    ]
+
+
+def _described(folder: Path, model: LanguageModel | None = None) -> Answer:
+    """Rank and condition of every layer of a collection."""
+    data, rows = [], []
+    for layer, path in layers_in(folder).items():
+        matrix = load_file(path)["matrix"]
+        found = spectrum(matrix if model is None else matrix.to(model.device))
+        tokens = int(metadata_of(path)["tokens"])
+        data.append({"layer": layer, "file": str(path), "tokens": tokens, "f": len(matrix), **asdict(found)})
+        rows.append(_row(layer, tokens, len(matrix), found))
+        if tokens < len(matrix):
+            rows.append(f"      {len(matrix) - tokens} tokens are missing for a full rank; editors refuse it")
+    head = f"{'layer':>5} {'tokens':>12} {'per dim.':>8} {'rank':>13} {'eff. rank':>9} {'condition':>10} {'damped':>10}"
+    note = f"damped: with {DAMPING:g} of the mean eigenvalue added, as MEMIT does"
+    return Answer({"layers": data}, [f"second moments in {folder}", head, *rows, note])
+
+
+def _row(layer: int, tokens: int, f: int, found: Spectrum) -> str:
+    condition = "inf" if math.isinf(found.condition) else f"{found.condition:.2e}"
+    rank = f"{found.rank}/{f}"
+    return (
+        f"{layer:5} {tokens:12,} {tokens / f:8.1f} {rank:>13} {found.effective_rank:9.1f} {condition:>10} "
+        f"{found.damped_condition:10.2e}"
+    )
+
+
+def _finding(found: Finding) -> str:
+    if found.problem:
+        return f"wrong: {found.problem}"
+    size = "" if found.size is None else f", keys of a fresh sample have {found.size:.2f} of the size expected"
+    return f"right: {found.path}, {plural(found.tokens, 'token')}{size}"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
