@@ -14,7 +14,7 @@ import torch
 
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
-from kedit.paths import model_folder
+from kedit.models.weights import locate_model
 from kedit.sessions import EditSession, SessionError, read_history
 from kedit.sessions.folders import Manifest, read_manifest
 
@@ -47,8 +47,9 @@ class Answer:
 
 
 def load_model(name: str, dtype: str = "float32", device: str = "cpu") -> LanguageModel:
-    """A tiny model by name or a folder; raises FileNotFoundError if it is neither."""
-    return LanguageModel.from_pretrained(model_folder(name), dtype=getattr(torch, dtype), device=device)
+    """A model by what the user calls it; raises FileNotFoundError or MissingWeights as `locate_model`."""
+    shown = None if Path(name).expanduser().is_dir() else Path(name).name  # a snapshot of the Hub is called by a hash
+    return LanguageModel.from_pretrained(locate_model(name), dtype=getattr(torch, dtype), device=device, name=shown)
 
 
 def model_of(manifest: Manifest, options: Namespace) -> LanguageModel:

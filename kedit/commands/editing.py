@@ -15,7 +15,8 @@ from kedit.editors.base import EditorError
 from kedit.editors.registry import load_editor
 from kedit.fact_files import read_facts
 from kedit.facts import Fact
-from kedit.paths import model_folder, tiny_models
+from kedit.models.weights import locate_model
+from kedit.paths import tiny_models
 from kedit.sessions import EditSession, Entry, SessionError
 from kedit.sessions.folders import MANIFEST, read_manifest
 from kedit.sessions.homes import recipe_in
@@ -117,7 +118,7 @@ def _start(options: Namespace, settings: dict[str, Any]) -> EditSession:
         raise SessionError(f"{options.session} is a file; name a folder for the session")
     load_editor(options.editor, settings)  # a wrong name need not wait for the model
     model = load_model(options.model, options.dtype or "float32")
-    source = options.model if options.model in tiny_models() else str(model_folder(options.model))
+    source = options.model if options.model in tiny_models() else str(locate_model(options.model))
     return EditSession(model, options.editor, settings=settings, source=source)
 
 
