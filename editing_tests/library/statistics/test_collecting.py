@@ -23,6 +23,7 @@ from editing_tests.library.statistics.shard_examples import (
     same_bits,
 )
 from kedit.models.activations import Site, read
+from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row
 from kedit.statistics import StatisticsError, measure
 from kedit.statistics.collecting import Estimate, estimate, make_plan
@@ -83,9 +84,9 @@ def test_all_tokens_of_a_corpus_that_ends_give_what_measure_gives(tmp_path: Path
 
 def test_half_precision_models_have_sums_of_their_own(tmp_path: Path) -> None:
     """Their batches differ by their own rounding, 1/256, and not by that of the sum."""
-    model = random_model("gpt2", dtype=torch.bfloat16)
-    collected(tmp_path, model=model)
     full = random_model("gpt2")
+    model = LanguageModel(full.copy().module.to(torch.bfloat16), full.tokenizer)
+    collected(tmp_path, model=model)
     assert model.origin != full.origin
     collected(tmp_path / "full", model=full)
     found, expected = matrices(tmp_path), matrices(tmp_path / "full")
