@@ -52,10 +52,12 @@ __all__ = [
 SINGLE_EDITS = 16
 BATCH_DRAWS = 3
 BATCH_FACTS = 30
-# About as many facts at every size, so that the error of the mean does not grow for small batches.
-SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 8, 4: 4, 8: 3, 12: 3}
+# Many pairs, because two facts take nearly always and the bound is near to that; from four facts on it is far below.
+SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 50, 4: 4, 8: 3, 12: 3}
 DENSITY_DRAWS = 2
-PAIRED_TRIALS: Mapping[int, int] = {2: 20, 8: 6}
+PAIRED_TRIALS = 8
+# Where the first of several edits is looked at: right after its own, after one more, and at the end, which is judged.
+FIRST_EDIT_LENGTHS = (1, 2, 8)
 SEQUENCE_EDITS = 200
 SEQUENCE_CHECKPOINTS = (50, 100, 200)
 RETURNING_SUBJECTS = 40
@@ -204,23 +206,17 @@ class Gap:
 
 
 def homogeneous_gaps(gate: Gate, edits: int) -> dict[str, Gap]:
-    """Fate of the first of `edits` single edits, as exact match and as probability; of 1 it is right after its own.
-
-    The trials of the longer sequence are the first ones of the shorter, too.
-    """
-    longest = max(PAIRED_TRIALS)
-    lengths = {1, *PAIRED_TRIALS}
+    """Fate of the first of `edits` single edits, one of `FIRST_EDIT_LENGTHS`, as exact match and as probability."""
+    longest = max(FIRST_EDIT_LENGTHS)
 
     def trial(number: int) -> dict[str, dict[int, Standing]]:
-        length = longest if number < PAIRED_TRIALS[longest] else min(PAIRED_TRIALS)
         seed = draw_seed(gate, number)
         first, *same = gate.facts.same_subject(longest, seed)
         others = [fact for fact in gate.facts.distinct(longest, seed) if fact.subject != first.subject]
-        tails = {"same": same[: length - 1], "distinct": others[: length - 1]}
-        return fate_of_first(gate.editor, gate.base, first, tails, lengths)
+        tails = {"same": same, "distinct": others[: longest - 1]}
+        return fate_of_first(gate.editor, gate.base, first, tails, FIRST_EDIT_LENGTHS)
 
-    trials = PAIRED_TRIALS.get(edits, max(PAIRED_TRIALS.values()))
-    fates = [gate.shared(("fate of first", n), partial(trial, n)) for n in range(trials)]
+    fates = [gate.shared(("fate of first", n), partial(trial, n)) for n in range(PAIRED_TRIALS)]
     pairs = [(fate["same"][edits], fate["distinct"][edits]) for fate in fates]
     return {
         "exact_match": _gap([(float(same.exact), float(distinct.exact)) for same, distinct in pairs]),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kedit.gate.bench import Gate
-from kedit.gate.measurements import homogeneous_gaps, paired_batches
+from kedit.gate.measurements import FIRST_EDIT_LENGTHS, homogeneous_gaps, paired_batches
 from kedit.gate.protocols import Trace
 from kedit.gate.report import FIRST_EDIT, KEY_COSINE, SAME_SUBJECT, SEQUENCE
 
@@ -28,9 +28,9 @@ def record_same_subject(gate: Gate, facts: int) -> None:
         gate.record(KEY_COSINE, {"facts": facts} | {side: _pairs(one.points) for side, one in sides.items()})
 
 
-def record_first_edit(gate: Gate, edits: int) -> None:
-    """Leave how the first of `edits` single edits stands at the end, and, where they are two, right after itself."""
-    for done in (1, edits) if edits == 2 else (edits,):
+def record_first_edit(gate: Gate) -> None:
+    """Leave how the first of several single edits stands right after itself, after one more, and at the end."""
+    for done in FIRST_EDIT_LENGTHS:
         for metric, gap in homogeneous_gaps(gate, done).items():
             sides = {"same": gap.same.as_data(), "distinct": gap.distinct.as_data(), "gap": gap.gap.as_data()}
             gate.record(FIRST_EDIT, {"edits": done, "score": metric, **sides})

@@ -10,7 +10,7 @@ import pytest
 from editing_tests.library.gate.examples import MODELS, report
 from editing_tests.library.gate.test_report import valid
 from kedit.editors import editor_names
-from kedit.gate.measurements import PAIRED_TRIALS, SAME_SUBJECT_DRAWS, SEQUENCE_CHECKPOINTS
+from kedit.gate.measurements import FIRST_EDIT_LENGTHS, SAME_SUBJECT_DRAWS, SEQUENCE_CHECKPOINTS
 from kedit.gate.reference_series import main, reference_series
 from kedit.gate.report import FIRST_EDIT, SAME_SUBJECT, SEQUENCE, read_report
 from kedit.gate.report_files import write_reports
@@ -27,7 +27,7 @@ def test_the_stored_curves_are_of_editors_models_and_sizes_that_exist():
         assert valid(one.as_data())
         for model in one.models:
             assert [data["facts"] for data in one.of(SAME_SUBJECT, model)] == sorted(SAME_SUBJECT_DRAWS)
-            assert {data["edits"] for data in one.of(FIRST_EDIT, model)} == {1, *PAIRED_TRIALS}
+            assert {data["edits"] for data in one.of(FIRST_EDIT, model)} == set(FIRST_EDIT_LENGTHS)
             (sequence,) = one.of(SEQUENCE, model)
             assert [count for count, _ in sequence["known"]] == list(SEQUENCE_CHECKPOINTS)
 
