@@ -19,7 +19,7 @@ from kedit.locate_then_edit import values
 from kedit.locate_then_edit.groups import equal_keys, members
 from kedit.locate_then_edit.value_loss import loss_chunks
 from kedit.locate_then_edit.values import ValueConfig, optimise_values
-from kedit.models import LanguageModel
+from kedit.models import LanguageModel, replay
 from kedit.models.activations import Site
 
 CONTEXTS = ("", "Rain fell all morning. ", "2012. ")
@@ -275,6 +275,28 @@ def test_groups_that_are_searched_in_turn_find_the_same(monkeypatch: pytest.Monk
     for name in ("delta", "base", "loss"):
         torch.testing.assert_close(getattr(turns, name), getattr(once, name), rtol=1e-3, atol=1e-5)
     assert torch.equal(turns.updates, once.updates)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gptj"])
+def test_a_fused_activation_finds_the_same_and_leaves_nothing_behind(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, found, kept = random_model(family), [], []
+    before = {name: sorted(vars(part)) for name, part in model.module.named_modules()}
+    for fused in (False, True):
+        monkeypatch.setattr(replay, "fuses", lambda _model, fused=fused: fused)
+        sizes: list[int] = []
+
+        def keep(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with model.frozen(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            found.append(optimise_values(model, FACTS, [0, 1, 2, 3], 1, CONTEXTS, CONFIG))
+        kept.append(sum(sizes))
+    torch.testing.assert_close(found[0].delta, found[1].delta, rtol=1e-3, atol=1e-5)
+    assert kept[1] < kept[0]
+    assert before == {name: sorted(vars(part)) for name, part in model.module.named_modules()}
 
 
 class Asking(TorchDispatchMode):
