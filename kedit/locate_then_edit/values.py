@@ -28,6 +28,9 @@ __all__ = ["Place", "ValueConfig", "Values", "optimise_values"]
 
 Place = Literal["block", "value", "attention"]
 
+# Rows whose recorded prefixes are held at once, about 4.5 GiB at GPT-J's size; more groups are searched in turn.
+ROWS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueConfig:
@@ -113,6 +116,26 @@ def optimise_values(
         ModelError: two places inside block 0.
     """
     grouped = members(groups)
+    turns = _turns(grouped, len(contexts))
+    if len(turns) > 1:
+        found = [
+            optimise_values(
+                model,
+                [facts[i] for group in turn for i in group],
+                [number for number, group in enumerate(turn) for _ in group],
+                layer,
+                contexts,
+                config,
+                places=places,
+            )
+            for turn in turns
+        ]
+        return Values(
+            delta=torch.cat([one.delta for one in found], 1),
+            base=torch.cat([one.base for one in found], 1),
+            loss=torch.cat([one.loss for one in found]),
+            updates=torch.cat([one.updates for one in found]),
+        )
     divergence = config.kl_position if config.kl else None
     sites = tuple(Site(place, layer) for place in places)
     work, output = loss_chunks(
@@ -122,8 +145,8 @@ def optimise_values(
         base = output[:, None]
     else:
         reader = SubjectReader(model, [facts[group[0]] for group in grouped], (BARE,), "flat")
-        found = reader.read(model, bare=sites)
-        base = torch.stack([found[site].T for site in sites], dim=1)
+        read = reader.read(model, bare=sites)
+        base = torch.stack([read[site].T for site in sites], dim=1)
     base_norm = base.norm(dim=2).float().to(model.device)
 
     delta = torch.zeros(base.shape, dtype=torch.float32, device=model.device)
@@ -161,6 +184,20 @@ def optimise_values(
             norm = delta.norm(dim=2)
             delta *= (_radius(step, config) * base_norm / norm.clamp(min=1e-12)).clamp(max=1.0)[:, :, None]
     return Values(kept[:, -1].to(base).T, base[:, -1].T, doubles(kept_loss).cpu(), updates)
+
+
+def _turns(grouped: Sequence[Sequence[int]], n_contexts: int) -> list[list[Sequence[int]]]:
+    """The groups in order, in parts of at most `ROWS_AT_ONCE` rows, or of one group."""
+    turns: list[list[Sequence[int]]] = []
+    rows = 0
+    for group in grouped:
+        more = len(group) * n_contexts + 1  # and the row of the divergence
+        if not turns or rows + more > ROWS_AT_ONCE:
+            turns.append([])
+            rows = 0
+        turns[-1].append(group)
+        rows += more
+    return turns
 
 
 def _start_at_means(

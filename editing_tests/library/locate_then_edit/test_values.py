@@ -15,10 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from editing_tests.library.random_models import FAMILIES, random_model
 from kedit.facts import Fact, Prompt
+from kedit.locate_then_edit import values
 from kedit.locate_then_edit.groups import equal_keys, members
 from kedit.locate_then_edit.value_loss import loss_chunks
 from kedit.locate_then_edit.values import ValueConfig, optimise_values
-from kedit.models import LanguageModel
+from kedit.models import LanguageModel, replay
 from kedit.models.activations import Site
 
 CONTEXTS = ("", "Rain fell all morning. ", "2012. ")
@@ -257,6 +258,45 @@ def test_rows_of_groups_that_left_do_not_run() -> None:
         torch.testing.assert_close(part.losses(model, delta, 0.5)[1], whole[1], rtol=1e-4, atol=1e-5)
         assert chunk.keep(torch.ones(4, dtype=torch.bool)) is chunk
         assert chunk.keep(torch.zeros(4, dtype=torch.bool)) is None
+
+
+def test_groups_that_are_searched_in_turn_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three turns: a group too large for one, one of two groups, and the last group."""
+    groups, facts = [0, 0, 1, 2, 3], [FACTS[0], FACTS[2], FACTS[1], FACTS[3], FACTS[0]]
+    model = random_model("gpt2")
+    with model.frozen():
+        once = optimise_values(model, facts, groups, 1, CONTEXTS, CONFIG)
+        calls = []
+        chunked = loss_chunks
+        monkeypatch.setattr(values, "ROWS_AT_ONCE", 2 * (len(CONTEXTS) + 1))
+        monkeypatch.setattr(values, "loss_chunks", lambda *a, **k: calls.append(a[2]) or chunked(*a, **k))
+        turns = optimise_values(model, facts, groups, 1, CONTEXTS, CONFIG)
+    assert calls == [[[0, 1]], [[0], [1]], [[0]]]
+    for name in ("delta", "base", "loss"):
+        torch.testing.assert_close(getattr(turns, name), getattr(once, name), rtol=1e-3, atol=1e-5)
+    assert torch.equal(turns.updates, once.updates)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gptj"])
+def test_a_fused_activation_finds_the_same_and_leaves_nothing_behind(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, found, kept = random_model(family), [], []
+    before = {name: sorted(vars(part)) for name, part in model.module.named_modules()}
+    for fused in (False, True):
+        monkeypatch.setattr(replay, "fuses", lambda _model, fused=fused: fused)
+        sizes: list[int] = []
+
+        def keep(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with model.frozen(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            found.append(optimise_values(model, FACTS, [0, 1, 2, 3], 1, CONTEXTS, CONFIG))
+        kept.append(sum(sizes))
+    torch.testing.assert_close(found[0].delta, found[1].delta, rtol=1e-3, atol=1e-5)
+    assert kept[1] < kept[0]
+    assert before == {name: sorted(vars(part)) for name, part in model.module.named_modules()}
 
 
 class Asking(TorchDispatchMode):
