@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 
 import torch
@@ -81,7 +81,9 @@ def gram_bytes(f: int) -> int:
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
     if left.is_cuda and left.dtype in (torch.bfloat16, torch.float16):
-        return torch.mm(left.T, right, out_dtype=torch.float32)
+        with suppress(TypeError):  # torch before 2.8 does not take it
+            return torch.mm(left.T, right, out_dtype=torch.float32)
+        return left.T.float() @ right.float()
     return left.T @ right
 
 

@@ -254,6 +254,17 @@ def test_keys_of_a_pair(measure: Any) -> None:
     assert lost < 0.5 < kept and value(rows, "ES of the first", "different", 0) == 1.0
 
 
+def test_tokens_of_second_moments(measure: Any) -> None:
+    sizes = {"n": 2, "corpus": [3, 100], "key_size": [20, 1000]}
+    rows = measure("statistics-tokens", load_editor("memit", {"value": {"steps": 2}}), **sizes)
+    assert names(rows) == rows_given("statistics-tokens", "memit", {}, sizes)
+    few, more, whole = (value(rows, "C error", "of the corpus", place) for place in (3, 100, 1000))
+    assert few > 2 * more > 0 == whole
+    assert value(rows, "C error", "of the key size", 20) > value(rows, "C error", "of the key size", 1000) > 0
+    with pytest.raises(ExperimentError, match="keeps no second moments in its state"):
+        measure("statistics-tokens", Recorder(), **sizes)
+
+
 def test_counts(measure: Any) -> None:
     rows = measure("counts", None)
     assert value(rows, "subjects", "All", 0) == 250
