@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     gate.add_argument("editor", metavar="NAME", help="built-in name or package.module:Attribute")
     gate.add_argument("--quick", action="store_true", help="two models, without the long properties")
-    gate.add_argument("--jobs", "-n", default="2", metavar="N", help="processes, as pytest -n (default 2; 0 for none)")
+    gate.add_argument("--jobs", "-n", metavar="N", help="processes, as pytest -n (default 2, with -m gpu 0 for none)")
 
     listing = commands.add_parser(
         "editors", help="list the built-in editors, their tags and what each is known to fail"

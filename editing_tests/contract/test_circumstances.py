@@ -27,6 +27,7 @@ def test_two_models(gate: Gate) -> None:
     """An editor that edits two models in turn keeps them apart: the second, which is the first with its hidden units in
     another order, answers as the first does after the same edit, and the first gets the same bits as before
     (docs/architecture.md, contract 3: no state in modules)."""
+    gate.change_weights()
     (fact,) = gate.facts.distinct(1, gate.seed)
     model, other = independent(gate.base), reordered(gate.base, gate.seed)
     update, _ = gate.editor.edit(model, [fact])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kedit.gate import Gate, tensor_elements
+from kedit.updates import Change
 
 CALLS = 6
 
@@ -17,22 +18,33 @@ class Told:
 
     def __init__(self, gate: Gate) -> None:
         model, state = gate.model, None
-        base = {layer: model.weight(layer).clone() for layer in range(model.n_blocks)}
+        self._base: dict[int, Tensor] = {}
+        self._now: dict[int, Tensor] = {}
         keys: dict[int, list[Tensor]] = {}
         residuals: dict[int, list[Tensor]] = {}
         self.penalty: dict[int, Tensor] = {}
         self.state_sizes = []
         for fact in gate.facts.distinct(CALLS, gate.seed):
             update, state = gate.editor.edit(model, [fact], state)
+            for layer in update.evidence.layers:
+                self._add(update.changes[model.weight_name(layer)], model.weight(layer), layer)
             update.apply(model)
             self.state_sizes.append(tensor_elements(state))
             for layer, evidence in update.evidence.layers.items():
-                keys.setdefault(layer, []).append(evidence.keys.double())
-                residuals.setdefault(layer, []).append(evidence.residuals.double())
-                self.penalty[layer] = evidence.penalty.double()
+                here = model.weight(layer).device
+                keys.setdefault(layer, []).append(evidence.keys.to(here).double())
+                residuals.setdefault(layer, []).append(evidence.residuals.to(here).double())
+                self.penalty[layer] = evidence.penalty.to(here).double()
         self.keys = {layer: torch.cat(parts, dim=1) for layer, parts in keys.items()}
         self.residuals = {layer: torch.cat(parts, dim=1) for layer, parts in residuals.items()}
-        self.change = {layer: model.weight(layer).double() - base[layer].double() for layer in keys}
+        self.change = {layer: weight - self._base[layer] for layer, weight in self._now.items()}
+
+    def _add(self, change: Change, weight: Tensor, layer: int) -> None:
+        """Follow the change as it is declared, so that the rounding of stored weights has no part in it."""
+        if layer not in self._now:
+            self._base[layer] = self._now[layer] = weight.double().clone()
+        exact = getattr(change, "exact", change.new_weight)
+        self._now[layer] = exact(self._now[layer]).double()
 
 
 @pytest.mark.editing_property("mechanism.history-identity", needs=("history", "keyed"))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -54,7 +55,12 @@ def behind(words: str, fact: Fact) -> Fact:
 def test_merged_value(gate: Gate) -> None:
     """All facts of a group share one value, bit for bit, and other groups have others; a subject behind other words has
     another key, and is another group (MEMIT-Merge, section 4.2: groups of equal keys)."""
-    (elsewhere, *first), second = gate.facts.same_subject(5, gate.seed), gate.facts.same_subject(3, gate.seed + 1)
+    elsewhere, *first = gate.facts.same_subject(5, gate.seed)
+    second = next(
+        facts
+        for facts in (gate.facts.same_subject(3, gate.seed + further) for further in itertools.count(1))
+        if facts[0].subject != elsewhere.subject
+    )
     alone = [fact for fact in gate.facts.distinct(3, gate.seed) if fact.subject not in {first[0].subject}][:1]
     facts = [first[0], second[0], *first[1:], *alone, *second[1:]]
     update, _ = gate.editor.edit(gate.model, [*facts, behind("In 1999, ", elsewhere)])

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -85,7 +85,6 @@ def independent(model: LanguageModel) -> LanguageModel:
 
 def converted(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
     """An `independent` twin whose weights were rounded to `dtype`."""
-    _check_corpus(model)
     return _twin(model, lambda module: nn.Module.to(module, dtype))
 
 
@@ -95,7 +94,6 @@ def reordered(model: LanguageModel, seed: int) -> LanguageModel:
     The rows of the up-projections and the columns of the down-projection are permuted together, so that what is
     remembered from `model` does not fit the twin although names and shapes are the same.
     """
-    _check_corpus(model)
     twin = independent(model)
     generator = torch.Generator().manual_seed(seed)
     for layer, block in enumerate(twin.blocks):
@@ -113,9 +111,14 @@ def reordered(model: LanguageModel, seed: int) -> LanguageModel:
 
 
 def moved(model: LanguageModel, folder: Path) -> LanguageModel:
-    """The model, written to `folder` and loaded again, in its own dtype."""
-    model.save(folder)
-    return LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=model.device)
+    """The model, written to `folder` and loaded again, in its own dtype and place; the files do not stay."""
+    spread = getattr(model.module, "hf_device_map", None)
+    try:
+        model.save(folder)
+        place = "auto" if spread else model.device
+        return LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=place)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a full model has gigabytes
 
 
 def bits(model: LanguageModel, update: Update) -> dict[str, str]:
@@ -125,15 +128,6 @@ def bits(model: LanguageModel, update: Update) -> dict[str, str]:
     found["the memory"] = digest(model.memory.tensors if model.memory else None)
     snapshot.restore(model)
     return found
-
-
-def _check_corpus(model: LanguageModel) -> None:
-    """Skip the test if the second moments of other weights could not be measured."""
-    if not model.corpus:
-        pytest.skip(
-            f"the second moments of changed weights are measured anew, and {model.name} has no corpus; give one "
-            "with --corpus FILE"
-        )
 
 
 def _twin(model: LanguageModel, change: Callable[[nn.Module], nn.Module]) -> LanguageModel:

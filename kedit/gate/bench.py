@@ -13,12 +13,15 @@ import torch
 
 from kedit.datasets.sampling import Sampler
 from kedit.editors.base import Editor, Tags
+from kedit.files import cache_folder
 from kedit.gate.cases import Case
 from kedit.gate.judging import Judge
 from kedit.gate.run import GateRun
+from kedit.gate.skipping import NotPossibleHere
 from kedit.gate.sources import RealFacts, Source, WorldFacts
 from kedit.gate.watching import Network
 from kedit.models.language_model import LanguageModel
+from kedit.statistics.store import collected_files, home_of
 from kedit.worlds.cards import seeds_of
 from kedit.worlds.world import World
 
@@ -56,9 +59,13 @@ class Bench:
             return LanguageModel.from_pretrained(case.folder)
         from kedit.gate.candidates import load
 
-        # Tests stand model by model, and two full models may not fit.
+        # Tests stand model by model, and two full models may not fit; what was frozen or failed may still hold one.
         self._models.clear()
         self._shared.clear()
+        gc.unfreeze()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         (one,) = (one for one in self.run.candidates if one.source == case.folder)
         return load(one, full)
 
@@ -83,6 +90,19 @@ class Bench:
         if seed not in self._worlds:
             self._worlds[seed] = WorldFacts(World.generate(seed))
         return self._worlds[seed]
+
+    def lacking(self, case: Case) -> str:
+        """What the editor needs of a full model and is not there: second moments of its keys; empty if nothing."""
+        if self.run.options.full is None or not self.run.editors[case.editor].tags.needs_statistics:
+            return ""
+        model = self.model(case)
+        if model.corpus or collected_files(home_of(model.origin, cache_folder())):
+            return ""
+        dtype = str(model.weight(0).dtype).removeprefix("torch.")
+        return (
+            f"{case.editor} needs second moments of {case.model}'s keys; give texts with --corpus FILE, or collect "
+            f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {dtype}"
+        )
 
     def facts_of(self, one: Candidate) -> Source:
         """The facts that a full model is edited with; loads it."""
@@ -144,6 +164,23 @@ class Gate:
     def model(self) -> LanguageModel:
         """An unedited copy for this test alone."""
         return self.base.copy()
+
+    def change_weights(self) -> None:
+        """To be called before the editor is asked to edit a twin with other weights, whose second moments are other.
+
+        Raises:
+            NotPossibleHere: the editor needs them and there is no corpus to measure them on.
+        """
+        if self.tags.needs_statistics and not self.base.corpus:
+            raise NotPossibleHere(
+                f"the second moments of changed weights are measured anew, and {self.model_name} has no corpus; give "
+                "one with --corpus FILE"
+            )
+
+    @property
+    def real(self) -> bool:
+        """Whether the model was trained on the real world, and not on the tiny one."""
+        return self._case.real
 
     @property
     def knows(self) -> bool:

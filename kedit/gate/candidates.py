@@ -25,11 +25,11 @@ __all__ = ["Candidate", "candidates", "load"]
 
 # Parameters from which on a model is a large one.
 LARGE = 5e9
-# What an editor of several layers edits in the published configurations.
-EDITED_LAYERS = 5
+# As many as an editor of several layers edits at most in the published configurations.
+EDITED_LAYERS = 6
 TOKENS_PER_KEY_DIMENSION = 10
-# The unedited model, the one that a test edits, and one more that a protocol goes on with.
-MODELS_AT_ONCE = 3
+# The unedited model, the one that a test edits, and two more that protocols and comparisons go on with.
+MODELS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,18 @@ def candidates(models: Sequence[str], full: FullOptions) -> tuple[Candidate, ...
             of one name; a folder of which no editable model can be made.
     """
     found = [_candidate(name, full) for name in models or FULL_MODELS]
-    names = [one.name for one in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise pytest.UsageError(f"--model: two models are called {name}; rename one folder")
+    for part in ("name", "source"):
+        values = [getattr(one, part) for one in found]
+        for value in values:
+            if values.count(value) > 1:
+                raise pytest.UsageError(f"--model: two models have the {part} {value}; rename one, or name it once")
     return tuple(found)
 
 
 def _candidate(asked: str, full: FullOptions) -> Candidate:
     from kedit.models.weights import MissingWeights, find_weights
 
+    asked = next((name for name, one in FULL_MODELS.items() if one.hub_id == asked), asked)
     known, folder, missing = FULL_MODELS.get(asked), _folder(asked), []
     if not full.random_weights:
         try:

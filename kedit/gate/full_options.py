@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from kedit.gate.devices import check_device, check_workers, own_device
+from kedit.gate.expressions import asks_for
+
 __all__ = ["GPU", "GPU_LARGE", "FullOptions", "add_full_options", "asks_for_full_models"]
 
 GPU = "gpu"
 GPU_LARGE = "gpu_large"
 DTYPES = ("bfloat16", "float16", "float32")
-_MARKERS = re.compile(rf"(\bnot\s+)?\b(?:{GPU_LARGE}|{GPU})\b")
 _NEEDS = "needs -m gpu; it is for runs on full models"
 
 
@@ -68,9 +69,12 @@ class FullOptions:
             if value and random_weights:
                 raise pytest.UsageError(f"{option} has no use beside --random-weights, which know nothing; drop one")
         device = given["--device"] or "cuda"
-        _check_workers(config, device)
+        check_device(device)
+        check_workers(config, device)
+        if device == "auto" and random_weights:
+            raise pytest.UsageError("--random-weights are made on one device; give --device cuda, cuda:1 or cpu")
         return cls(
-            device=_own_device(config, device),
+            device=own_device(config, device),
             dtype=given["--dtype"],
             facts=Path(facts) if facts else None,
             corpus=Path(corpus) if corpus else None,
@@ -80,27 +84,8 @@ class FullOptions:
 
 
 def asks_for_full_models(expression: str) -> bool:
-    """Whether an expression of `-m` names a marker of full models, and not only to leave it out."""
-    return any(not match.group(1) for match in _MARKERS.finditer(expression))
-
-
-def _check_workers(config: pytest.Config, device: str) -> None:
-    workers = getattr(config.option, "numprocesses", None) or 0
-    if device != "cuda" or workers < 2:
-        return
-    import torch
-
-    devices = torch.cuda.device_count()
-    if workers > max(devices, 1):
-        raise pytest.UsageError(
-            f"-n {workers} with {devices} CUDA devices: every worker has a device of its own; give -n {max(devices, 1)}"
-        )
-
-
-def _own_device(config: pytest.Config, device: str) -> str:
-    """The device of this worker."""
-    worker = getattr(config, "workerinput", {}).get("workerid", "")
-    return f"cuda:{worker.removeprefix('gw')}" if device == "cuda" and worker else device
+    """Whether an expression of `-m` chooses tests of full models."""
+    return asks_for(expression, ((GPU,), (GPU, GPU_LARGE)))
 
 
 def add_full_options(group: pytest.OptionGroup) -> None:

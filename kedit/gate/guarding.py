@@ -19,11 +19,12 @@ from types import FrameType, TracebackType
 import pytest
 
 from kedit.gate.judging import PropertyViolation
+from kedit.gate.skipping import NotPossibleHere
 
 __all__ = ["as_failure", "interrupts"]
 
 _SKIPS = (pytest.skip.Exception, pytest.xfail.Exception, unittest.SkipTest)
-_ENDS = (KeyboardInterrupt, pytest.exit.Exception, PropertyViolation)
+_ENDS = (KeyboardInterrupt, pytest.exit.Exception, PropertyViolation, NotPossibleHere)
 
 
 def as_failure(error: BaseException, test_file: Path) -> BaseException:

@@ -83,7 +83,8 @@ class Judge:
             LookupError: thresholds.toml has no entry for it.
         """
         merged = {**self.node.parameters, **parameters}
-        bound = self._thresholds.find(self.node.property, metric, self.node.model, merged, real=self._real)
+        dtype = self.node.unedited.get("dtype", "")
+        bound = self._thresholds.find(self.node.property, metric, self.node.model, merged, real=self._real, dtype=dtype)
         met = bound.met_by(measured)
         now = time.perf_counter()
         self.node.rows.append(

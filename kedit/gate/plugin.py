@@ -21,6 +21,7 @@ from kedit.gate.known_failures import KnownFailures
 from kedit.gate.options import GateOptions, add_options
 from kedit.gate.reporting import GateReporter
 from kedit.gate.selection import FULL_MODEL, JUDGE, NODE, PROPERTY, TABLE, parameters_of, prepare
+from kedit.gate.skipping import NotPossibleHere, raised_by_kedit
 
 if TYPE_CHECKING:
     from kedit.gate.bench import Bench, Gate
@@ -202,6 +203,8 @@ def gate(request: pytest.FixtureRequest, gate_case: Case, gate_bench: Bench) -> 
     judge = request.node.stash.get(JUDGE, None)
     if judge is not None:
         judge.start()
+        if lacking := gate_bench.lacking(gate_case):
+            (pytest.fail if gate_bench.requires_models else pytest.skip)(lacking)
     return Gate(gate_bench, gate_case, parameters_of(request.node), judge)
 
 
@@ -215,6 +218,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     with interrupts() as of_user:
         try:
             result = yield
+        except NotPossibleHere as why:
+            if not raised_by_kedit(why.__traceback__):
+                raise as_failure(why, pyfuncitem.path) from None
+            pytest.skip(str(why))
         except BaseException as error:
             raised = error if of_user else as_failure(error, pyfuncitem.path)
             if raised is error:

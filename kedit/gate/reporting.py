@@ -13,6 +13,7 @@ import pytest
 from kedit.gate.crashes import Crashes
 from kedit.gate.options import GateOptions
 from kedit.gate.results import Result, Status, line, place, sort_key, verdict
+from kedit.gate.selection import FULL_MODEL
 
 if TYPE_CHECKING:
     from kedit.gate.report import Report
@@ -32,10 +33,16 @@ class GateReporter:
         self._results: dict[str, list[Result]] = {}
         self._nodes: dict[str, list[Mapping[str, Any]]] = {}
         self._strays: list[str] = []
+        self._looked = False
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Note that full models could have been looked at."""
+        self._looked = self._looked or any(item.get_closest_marker(FULL_MODEL) for item in items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the rows of every finished property test, and the names of other failures."""
         node = dict(report.user_properties).get("editing")
+        self._looked = self._looked or isinstance(node, dict) or FULL_MODEL in report.keywords
         if isinstance(node, dict):
             self._results.setdefault(node["editor"], []).extend(results_of(report, node))
             if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
@@ -46,7 +53,7 @@ class GateReporter:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One line a row, if editors were named or -v was given."""
         self._settle()
-        if self._options.full is not None:
+        if self._options.full is not None and self._looked:
             terminalreporter.section("full models")
             for one in self._run().candidates:
                 told = f"not judged: {one.missing}" if one.missing else f"{one.dtype} on {self._options.full.device}"
@@ -66,6 +73,9 @@ class GateReporter:
         """Write the report, and the verdict as the last line of all."""
         result = yield
         self._settle()
+        full = self._options.full
+        if full is not None and full.require and self._looked and any(one.missing for one in self._run().candidates):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # whatever else was chosen
         if not self._results:
             return result
         run = self._run()
@@ -91,8 +101,7 @@ class GateReporter:
                 self._results.setdefault(node["editor"], []).append(row)
 
     def _verdict(self, editor: str, results: list[Result], run: GateRun) -> str:
-        thresholds = run.thresholds
-        return verdict(editor, results, thresholds.properties, quick=self._options.quick, notes=thresholds.loosened)
+        return verdict(editor, results, run.thresholds.properties, quick=self._options.quick, notes=run.notes)
 
     def _report(self, editor: str, results: list[Result], run: GateRun) -> Report:
         """The report on one editor, the same however its tests were spread over workers."""
@@ -122,7 +131,7 @@ class GateReporter:
             tags=tuple(name for name, given in tags.items() if given),
             settings=self._options.config_of(editor) or {},
             seed=self._options.seed,
-            notes=tuple(run.thresholds.loosened),
+            notes=run.notes,
         )
 
     def _ordered(self) -> Iterator[tuple[str, list[Result]]]:

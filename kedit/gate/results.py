@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 __all__ = [
+    "NOT_APPLICABLE",
     "OUTCOMES",
     "STATUSES",
     "Result",
     "Status",
     "line",
     "natural",
+    "not_applicable",
     "number",
     "numbered",
     "outcome",
@@ -29,6 +31,7 @@ __all__ = [
 Status = Literal["passed", "failed", "xfailed", "skipped"]
 # What needs reading first stands first.
 STATUSES: tuple[Status, ...] = ("failed", "xfailed", "passed", "skipped")
+NOT_APPLICABLE = "not applicable: "
 # From the best to the worst.
 OUTCOMES = ("accepted", "accepted with known failures", "rejected", "no verdict")
 
@@ -132,7 +135,7 @@ def verdict(
     """
     known, found = _ids(results, "xfailed"), outcome(results)
     everything = frozenset(properties)
-    seen = {result.property for result in results} & everything
+    seen = {result.property for result in results if result.status != "skipped" or not_applicable(result)} & everything
     ran = f"{'quick: ' if quick else ''}only {len(seen)} of {len(everything)} properties ran"
     remarks = [*([ran] if quick or seen != everything else []), *notes]
     partial = f" ({'; '.join(remarks)})" if remarks else ""
@@ -144,6 +147,11 @@ def verdict(
         noun = "failure" if len(known) == 1 else "failures"
         return f"{editor}: accepted with {len(known)} known {noun}: {', '.join(known)}{partial}"
     return f"{editor}: accepted{partial}"
+
+
+def not_applicable(result: Result) -> bool:
+    """Whether it was skipped because the editor's tags say so, and not because something was missing."""
+    return result.status == "skipped" and result.reason.startswith(NOT_APPLICABLE)
 
 
 def _ids(results: Iterable[Result], status: Status) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedit.datasets.errors import DatasetError
 from kedit.editors.base import Editor
 from kedit.editors.registry import editor_names, load_editor
 from kedit.gate.cases import Case, cases, full_cases
@@ -64,6 +65,7 @@ class GateRun:
         path, option = self.options.expect, "--expect"
         if path is None and self.options.write_expectations is not None and self.options.write_expectations.exists():
             path, option = self.options.write_expectations, "--write-expectations"
+        self._given = path is not None
         if path is not None:
             return dict.fromkeys(self.editors, read_expectations(path, option, self.thresholds))
         shipped = {name: self.folder / "expectations" / f"{name}.toml" for name in editor_names()}
@@ -73,6 +75,12 @@ class GateRun:
             else ()
             for name in self.editors
         }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a verdict must know: loosened thresholds, and models that were asked for and not there."""
+        missing = [f"not judged: {one.name}, {one.missing}" for one in self.candidates if one.missing]
+        return (*self.thresholds.loosened, *missing)
 
     def expected(self, case: Case, property_id: str, parameters: Mapping[str, Any]) -> tuple[Expectation, ...]:
         """The known failures of one test; they count as used."""
@@ -86,9 +94,8 @@ class GateRun:
 
     def _known(self, case: Case) -> tuple[Expectation, ...]:
         """The known failures of an editor; those found on tiny models do not hold for real ones unless named."""
-        given = self.options.expect is not None or self.options.write_expectations is not None
         entries = self.expectations[case.editor]
-        return entries if given or not case.real else tuple(entry for entry in entries if entry.models)
+        return entries if self._given or not case.real else tuple(entry for entry in entries if entry.models)
 
     def stale(self) -> tuple[Expectation, ...]:
         """Known failures that concern this run's editors and models and were used by no collected test."""
@@ -121,6 +128,13 @@ def _candidates(options: GateOptions) -> tuple[Candidate, ...]:
         return ()
     from kedit.gate.candidates import candidates  # asks torch for devices, which other runs need not wait for
 
+    if options.full.facts is not None:
+        from kedit.gate.sources import whole_facts
+
+        try:
+            whole_facts(options.full.facts)
+        except DatasetError as error:
+            raise pytest.UsageError(f"--facts {error}") from error
     return candidates(options.models, options.full)
 
 

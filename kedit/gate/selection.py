@@ -13,6 +13,7 @@ from kedit.gate.cases import Case, is_quick
 from kedit.gate.full_options import FullOptions
 from kedit.gate.judging import Judge, Node, PropertyViolation
 from kedit.gate.options import GateOptions
+from kedit.gate.results import NOT_APPLICABLE
 
 if TYPE_CHECKING:
     from kedit.gate.run import GateRun
@@ -54,7 +55,8 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
                 item.add_marker(pytest.mark.timeout(options.timeout, func_only=False), append=False)
     left_out += _leave_out(items, lambda item: _is_long(item) and _is_quick(item, options))
     places = {case: place for place, case in enumerate(run().cases)} if any(map(_case, items)) else {}
-    items.sort(key=lambda item: _place(item, places))
+    models = {case.folder: place for case, place in reversed(places.items())}
+    items.sort(key=lambda item: _place(item, places, models))
     return left_out
 
 
@@ -84,12 +86,16 @@ def _is_long(item: pytest.Item) -> bool:
     return marker is not None and marker.kwargs.get("long", False) and marker.kwargs.get("quick") != parameters_of(item)
 
 
-def _place(item: pytest.Item, places: Mapping[Case, int]) -> tuple[int, bool]:
+def _place(item: pytest.Item, places: Mapping[Case, int], models: Mapping[str, int]) -> tuple[int, int]:
     """Tests of one editor and model stand together, so that a worker can share measurements between them; the long ones
-    first, so that what is left over for an idle worker at the end is short."""
+    first, so that what is left over for an idle worker at the end is short. A full model is looked at before them."""
     case, marker = _case(item), item.get_closest_marker(PROPERTY)
-    long = marker is not None and marker.kwargs.get("long", False)
-    return (-1, False) if case is None else (places[case], not long)
+    if case is not None:
+        long = marker is not None and marker.kwargs.get("long", False)
+        return places[case], 1 if long else 2
+    callspec = getattr(item, "callspec", None)
+    looked_at = callspec.params.get("full_model") if callspec else None
+    return models.get(getattr(looked_at, "source", ""), -1), 0
 
 
 def parameters_of(item: pytest.Item) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _mark(item: pytest.Item, marker: pytest.Mark, run: GateRun) -> None:
     barred = [tag for tag in marker.kwargs.get("excludes", ()) if getattr(tags, tag)]
     if missing or barred:
         why = f"has no tag {', '.join(missing)}" if missing else f"has the tag {', '.join(barred)}"
-        item.add_marker(pytest.mark.skip(reason=f"not applicable: {case.editor} {why}"))
+        item.add_marker(pytest.mark.skip(reason=f"{NOT_APPLICABLE}{case.editor} {why}"))
         return
     expected = run.expected(case, property_id, parameters)
     item.stash[JUDGE] = Judge(node, run.thresholds, expected, real=case.real)

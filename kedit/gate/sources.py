@@ -8,20 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-import pytest
-
 from kedit.datasets import read_dataset
 from kedit.datasets.common_knowledge import common_knowledge
 from kedit.datasets.common_texts import common_texts
 from kedit.datasets.errors import DatasetError
 from kedit.datasets.sampling import Sampler, group
 from kedit.facts import Fact
+from kedit.gate.skipping import NotPossibleHere
 from kedit.metrics.knowledge import known_facts
 from kedit.models.language_model import LanguageModel
 from kedit.worlds.sampling import Sampler as WorldSampler
 from kedit.worlds.world import World
 
-__all__ = ["RealFacts", "Source", "WorldFacts"]
+__all__ = ["RealFacts", "Source", "WorldFacts", "whole_facts"]
 
 
 class Source(Protocol):
@@ -58,7 +57,7 @@ class AtHand(Sampler):
     """Draws that skip the test where there are too few facts, and say how many there are."""
 
     source: ClassVar[str] = "the set of facts that the model knows"
-    error: ClassVar[type[BaseException]] = pytest.skip.Exception
+    error: ClassVar[type[BaseException]] = NotPossibleHere
 
 
 class RealFacts:
@@ -73,11 +72,14 @@ class RealFacts:
             all_of_them: do not ask, for models that know nothing.
 
         Raises:
-            DatasetError: the file cannot be read.
+            DatasetError: as `whole_facts`.
         """
-        facts = [fact for one in common_knowledge().values() for fact in one] if file is None else _read(file)
+        built_in = [fact for one in common_knowledge().values() for fact in one]
+        facts, left_out = (built_in, 0) if file is None else whole_facts(file)
         asked = None if all_of_them else known_facts(model, facts)
         self.told = "not asked whether they are known" if asked is None else asked.summary
+        if left_out:
+            self.told += f", {left_out} without true object, paraphrases or neighbors left out"
         self.sampler: Sampler = AtHand(group(facts if asked is None else asked.known)[0])
 
     def texts(self, n: int, seed: int) -> list[str]:
@@ -86,8 +88,16 @@ class RealFacts:
         return random.Random(f"kedit held-out texts {n} {seed}").sample(texts, min(n, len(texts)))
 
 
-def _read(file: Path) -> Sequence[Fact]:
+def whole_facts(file: Path) -> tuple[Sequence[Fact], int]:
+    """The facts of a file that have all that properties ask for, and how many have not.
+
+    Raises:
+        DatasetError: the file cannot be read, or no fact has it all.
+    """
     facts = read_dataset(file).facts()
-    if not facts:
-        raise DatasetError(f"{file}: has no facts; give a file with some")
-    return facts
+    whole = [fact for fact in facts if fact.true and fact.paraphrases and fact.neighborhood]
+    if not whole:
+        raise DatasetError(
+            f"{file}: none of {len(facts)} facts has a true object, paraphrases and neighbors; give a file of those"
+        )
+    return whole, len(facts) - len(whole)

@@ -15,7 +15,7 @@ from kedit.gate.options import read_toml
 __all__ = ["Threshold", "Thresholds"]
 
 _REQUIRED = {"property": str, "metric": str, "value": float, "direction": str, "unit": str, "source": str, "basis": str}
-_OPTIONAL = {"margin": float, "good": list, "bad": list, "parameters": dict, "models": list}
+_OPTIONAL = {"margin": float, "good": list, "bad": list, "parameters": dict, "models": list, "dtypes": list}
 _BASES = ("exact", "rounding", "sides", "published")
 _OWN_REQUIRED = ("property", "metric", "value")
 
@@ -38,6 +38,7 @@ class Threshold:
         good, bad: editors that make the two sides, named as on the command line; only with the basis "sides".
         parameters: the bound holds only for tests with these parameters.
         models: the bound holds only for these models; empty for all.
+        dtypes: the bound holds only for weights of these types; empty for all.
         real: the bound is one for models of the real world, and decides there over those for tiny ones.
     """
 
@@ -53,22 +54,26 @@ class Threshold:
     bad: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
     real: bool = False
 
     def __str__(self) -> str:
         named = [f"{name}={value}" for name, value in self.parameters.items()]
-        where = ", ".join([*named, *self.models])
+        where = ", ".join([*named, *self.models, *self.dtypes])
         return f"{self.property} {self.metric} {self.value:g}" + (f" [{where}]" if where else "")
 
     def met_by(self, measured: float) -> bool:
         """Whether `measured` is on the right side; a number that is not one never is."""
         return measured >= self.value if self.direction == "min" else measured <= self.value
 
-    def applies_to(self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any]) -> bool:
+    def applies_to(
+        self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any], dtype: str = ""
+    ) -> bool:
         """Whether this is a bound for that measurement."""
         return (
             (self.property, self.metric) == (property_id, metric)
             and (not self.models or model in self.models)
+            and (not self.dtypes or dtype in self.dtypes)
             and all(parameters.get(name) == value for name, value in self.parameters.items())
         )
 
@@ -124,9 +129,16 @@ class Thresholds:
         return Thresholds([*self.entries, *real], self.own, self.loosened)
 
     def find(
-        self, property_id: str, metric: str, model: str, parameters: Mapping[str, Any], *, real: bool = False
+        self,
+        property_id: str,
+        metric: str,
+        model: str,
+        parameters: Mapping[str, Any],
+        *,
+        real: bool = False,
+        dtype: str = "",
     ) -> Threshold:
-        """The bound for one measurement, on a tiny model or on a `real` one.
+        """The bound for one measurement, on a tiny model or on a `real` one, with weights of `dtype`.
 
         Raises:
             LookupError: the file has none.
@@ -135,7 +147,7 @@ class Thresholds:
             found = [
                 entry
                 for entry in entries
-                if entry.applies_to(property_id, metric, model, parameters) and (real or not entry.real)
+                if entry.applies_to(property_id, metric, model, parameters, dtype) and (real or not entry.real)
             ]
             if found:
                 break
@@ -190,7 +202,7 @@ class Thresholds:
 
 
 def _specificity(entry: Threshold) -> tuple[bool, int]:
-    return (entry.real, len(entry.parameters) + bool(entry.models))
+    return (entry.real, len(entry.parameters) + bool(entry.models) + bool(entry.dtypes))
 
 
 def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Threshold:
@@ -233,6 +245,7 @@ def _entry(row: Mapping[str, Any], where: str, like: Threshold | None) -> Thresh
         bad=tuple(row.get("bad", ())),
         parameters=dict(row.get("parameters", {})),
         models=tuple(row.get("models", ())),
+        dtypes=tuple(row.get("dtypes", ())),
     )
 
 

@@ -25,7 +25,7 @@ class FullModel:
     Attributes:
         name: how kedit calls it; it decides nothing about how the model is edited.
         hub_id: `ORG/NAME` on the Hugging Face hub.
-        large: it has six thousand million parameters or more.
+        large: it has five thousand million parameters or more.
     """
 
     name: str

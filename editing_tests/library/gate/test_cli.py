@@ -60,16 +60,18 @@ def test_a_rejected_editor(gate):
 
 
 def test_two_processes_unless_told_otherwise():
-    call = gate_command("memit", "2", ["--model", "tiny-gpt2"])
+    call = gate_command("memit", None, ["--model", "tiny-gpt2"])
     assert call[1:5] == ["-m", "pytest", "--pyargs", "editing_tests"]
     assert call[call.index("--editor") + 1 :] == ["memit", "-n", "2", "--dist", "worksteal", "--model", "tiny-gpt2"]
+    on_full_models = gate_command("memit", None, ["-m", "gpu"])
+    assert on_full_models[on_full_models.index("-n") + 1] == "0"
 
 
 def test_quick_is_an_option_of_the_gate_and_the_rest_is_pytests(monkeypatch):
     seen = []
     monkeypatch.setattr("kedit.commands.gate.gate", lambda *args: seen.append(args) or 0)
     assert cli.main(["gate", "memit", "--quick", "-q", "-k", "diff", "--qui", "--job", "3"]) == 0
-    assert seen == [("memit", "2", ["--editing-quick", "-q", "-k", "diff", "--qui", "--job", "3"])]
+    assert seen == [("memit", None, ["--editing-quick", "-q", "-k", "diff", "--qui", "--job", "3"])]
 
 
 def test_the_module_is_the_command():

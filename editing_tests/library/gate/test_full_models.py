@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from kedit.fact_files import record_of_fact
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
 from kedit.models.full_models import FULL_MODELS, configuration
 from kedit.models.random_weights import reduced
 from kedit.paths import fixtures_dir
+from kedit.worlds import Sampler, World
 
 EDITORS = ("memit-merge", "d4s")
 # The first of two blocks: at a subject's last token the last one is read by nobody.
@@ -29,6 +33,18 @@ models = ["small-gpt-j-6b"]
 reason = "GPT-J's blocks are parallel: in the first one a key sees its own token only, not what stands before it"
 """
 MECHANICS = "mechanism or exact_undo or batch_order or batch_independence or padding"
+
+
+@pytest.fixture
+def facts_file(pytester):
+    """Write so many facts of the tiny world into a file."""
+
+    def write(n: int) -> Path:
+        path = pytester.path / "facts.json"
+        path.write_text(json.dumps([record_of_fact(fact) for fact in Sampler(World.generate(0)).distinct(n, 0)]))
+        return path
+
+    return write
 
 
 @pytest.fixture
@@ -72,15 +88,67 @@ def test_a_run_without_the_marker_has_no_full_models(run):
     assert result.parseoutcomes()["deselected"] == 1
 
 
-def test_a_tiny_model_takes_the_same_paths(run, pytester):
+def test_a_tiny_model_takes_the_same_paths_in_half_precision(run, pytester):
     model = fixtures_dir() / "models" / "tiny-llama"
-    args = ("-m", "gpu", "--model", model, "--device", "cpu", "--editor", "memit-merge", "--editing-report", "report")
-    result = run(suite_folder(), *args, "-k", "full_model or test_single or merged_value or half_precision")
+    args = ["-m", "gpu", "--model", model, "--device", "cpu", "--dtype", "bfloat16", "--editor", "memit-merge"]
+    chosen = "full_model or half_precision or batch_independence"
+    result = run(suite_folder(), *args, "-k", chosen, "--editing-report", "report")
     assert result.ret == pytest.ExitCode.OK
-    result.assert_outcomes(passed=4, deselected=result.parseoutcomes()["deselected"])
-    result.stdout.fnmatch_lines(["tiny-llama  float32 on cpu"])
+    assert result.parseoutcomes()["passed"] == 3
+    result.stdout.fnmatch_lines(["tiny-llama  bfloat16 on cpu"])
     report = json.loads((pytester.path / "report" / "report.json").read_text())
     assert {row["status"] for row in report["results"]} == {"passed"}
+    assert any(row["parameters"]["metric"] == "lost_share" for row in report["results"])
+
+
+def test_a_property_that_needs_more_facts_is_skipped_and_not_judged(run, pytester, facts_file):
+    args = ["-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "ft", "--facts", facts_file(5)]
+    result = run(suite_folder(), *args, "-k", "distinct_batch or rejects", "--editing-report", "report")
+    assert result.ret == pytest.ExitCode.OK
+    rows = json.loads((pytester.path / "report" / "report.json").read_text())["results"]
+    assert {row["property"]: row["status"] for row in rows} == {
+        "contract.rejects-bad-facts": "passed",
+        "efficacy.distinct-batch": "skipped",
+    }
+    assert any("cannot draw 30 subjects" in row["reason"] for row in rows)
+    assert result.outlines[-1].startswith("ft: accepted (only 1 of ")
+
+
+def test_an_editor_cannot_skip_what_it_fails(run, pytester):
+    pytester.makepyfile(
+        sly="""
+        from kedit.editors import Tags
+        from kedit.gate.skipping import NotPossibleHere
+
+        class Sly:
+            name, tags = "sly", Tags()
+
+            def edit(self, model, facts, state=None):
+                raise NotPossibleHere("too hard")
+        """
+    )
+    result = run(suite_folder(), "--editor", "sly:Sly", "--model", "tiny-gpt2", "-k", "deterministic")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*contract.deterministic*failed*the editor raised NotPossibleHere: too hard*"])
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ([{"neither": "this"}], ["--facts", "bad.json"]),
+        (None, ["none of 1 facts has a true object, paraphrases and neighbors"]),
+    ],
+    ids=["unreadable", "bare"],
+)
+def test_bad_facts_are_wrong_usage_and_not_the_editors_fault(run, pytester, records, words):
+    if records is None:
+        (fact,) = Sampler(World.generate(0)).distinct(1, 0)
+        records = [record_of_fact(dataclasses.replace(fact, paraphrases=(), neighborhood=()))]
+    (pytester.path / "bad.json").write_text(json.dumps(records))
+    result = run("-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "ft", "--facts", "bad.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert all(word in line for word in words), line
 
 
 def test_random_weights_at_reduced_width(run, pytester, toml):

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from kedit.gate.devices import own_device
 from kedit.gate.full_options import asks_for_full_models
 
 
@@ -20,6 +25,10 @@ from kedit.gate.full_options import asks_for_full_models
         ("not gpu and not gpu_large", False),
         ("slow or gpu", True),
         ("gpus", False),
+        ("not (gpu or slow)", False),
+        ("(slow and gpu)", True),
+        ("gpu and", False),
+        ("not slow", False),
     ],
 )
 def test_which_expressions_ask_for_full_models(expression, asks):
@@ -37,8 +46,11 @@ def test_which_expressions_ask_for_full_models(expression, asks):
         (["-m", "gpu", "--corpus", "none.txt"], ["--corpus none.txt: there is no such file"]),
         (["-m", "gpu", "--corpus", "empty", "--random-weights"], ["--corpus has no use beside --random-weights"]),
         (["-m", "gpu", "--model", "no-such"], ["--model no-such", "gpt2-xl", "config.json", "ORG/NAME"]),
-        (["-m", "gpu", "--model", "tiny-gpt2", "--model", "copy/tiny-gpt2"], ["two models are called tiny-gpt2"]),
+        (["-m", "gpu", "--model", "tiny-gpt2", "--model", "copy/tiny-gpt2"], ["two models have the name tiny-gpt2"]),
         (["-m", "gpu", "--model", "strange", "--device", "cpu"], ["--model strange", "config.json"]),
+        (["-m", "gpu", "--device", "gpu"], ["--device gpu: no device has this name"]),
+        (["-m", "gpu", "--device", "auto", "--random-weights"], ["--random-weights are made on one device"]),
+        (["-m", "gpu", "--device", "cuda:1", "-n", "2"], ["-n 2 with --device cuda:1: the workers would share it"]),
     ],
     ids=lambda value: "-".join(value).replace("--", "")[:40] if isinstance(value, list) else None,
 )
@@ -58,3 +70,16 @@ def test_more_workers_than_devices(run, monkeypatch):
     result = run("-m", "gpu", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert any("-n 2 with 1 CUDA devices" in line and "give -n 1" in line for line in result.errlines)
+
+
+def test_every_worker_has_a_device_of_its_own_and_a_dead_ones_is_free_again(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    workers = [
+        SimpleNamespace(workerinput={"testrunuid": f"test-{os.getpid()}"}, stash=pytest.Stash()) for _ in range(3)
+    ]
+    assert [own_device(worker, "cuda") for worker in workers] == ["cuda:0", "cuda:1", "cuda"]
+    workers[0].stash = pytest.Stash()  # as when its process ends
+    gc.collect()
+    assert own_device(workers[2], "cuda") == "cuda:0"
+    assert own_device(SimpleNamespace(), "cuda") == "cuda"
+    assert own_device(workers[2], "cpu") == "cpu"
