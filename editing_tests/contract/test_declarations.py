@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kedit.facts import Fact
-from kedit.gate import Gate, answers, converted, moved, single_update
+from kedit.gate import Gate, answers, converted, digests, moved, single_update
 from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.updates import lost_to_rounding
