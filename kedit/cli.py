@@ -201,8 +201,9 @@ def _probe_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     probe = commands.add_parser(
         "probe", help=summary, description=f"{summary[0].upper()}{summary[1:]}. {_STATUS} A problem found is a failure."
     )
-    probe.add_argument("model", metavar="MODEL", help="a tiny model's name or a folder")
-    probe.add_argument("--facts", metavar="FILE", help="facts to trace, in any format; those of the model's world else")
+    probe.add_argument("model", metavar="MODEL", help="a tiny model, a folder, a full model's name, or ORG/NAME")
+    facts = "facts to trace, in any format (default: the world on the model's card, else common-knowledge)"
+    probe.add_argument("--facts", metavar="FILE", help=facts)
     probe.add_argument("--layers", type=int, nargs="+", metavar="N", help="layers to check and trace (default: all)")
     probe.add_argument("--figure", metavar="FILE.svg", help="draw the tracing; .svg or .png")
     probe.add_argument("-n", type=int, default=20, metavar="N", help="facts to trace, one a subject (default 20)")

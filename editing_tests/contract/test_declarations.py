@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kedit.facts import Fact
-from kedit.gate import Gate, answers, converted, digest, moved, single_update
+from kedit.gate import Gate, answers, converted, digests, moved, single_update
 from kedit.metrics import evaluate
 from kedit.models.language_model import LanguageModel
 from kedit.updates import lost_to_rounding
@@ -21,10 +21,10 @@ def test_declared_changes(gate: Gate) -> None:
     that it declares and no others (docs/writing-an-editor.md, second rule)."""
     facts = gate.facts.distinct(3 if gate.tags.batch else 1, gate.seed)
     model = gate.model
-    before = {name: digest(tensor) for name, tensor in model.module.state_dict().items()}
+    before = digests(model.module.state_dict())
     update, _ = gate.editor.edit(model, facts)
     update.apply(model)
-    after = {name: digest(tensor) for name, tensor in model.module.state_dict().items()}
+    after = digests(model.module.state_dict())
     shared = {model.parameter(name).data_ptr() for name in update.changes}
     touched = sorted(
         name

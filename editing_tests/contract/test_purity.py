@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kedit.gate import Gate, capture, differences, digest
+from kedit.gate import Gate, capture, differences, digest, digests
 
 
 @pytest.mark.editing_property("contract.pure-edit")
@@ -58,7 +58,7 @@ def test_deterministic(gate: Gate) -> None:
         model = gate.base.copy()
         update, _ = gate.editor.edit(model, facts)
         update.apply(model)
-        found = {name: digest(p) for name, p in model.module.named_parameters()}
+        found = digests(dict(model.module.named_parameters()))
         outcomes.append(found | {"the memory": digest(model.memory.tensors if model.memory else None)})
         torch.rand(number + 3)
         random.random()

@@ -14,6 +14,8 @@ import torch
 
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
+from kedit.models.memory import check_memory, memory_needed
+from kedit.models.placement import check_device, check_folder
 from kedit.models.weights import locate_model
 from kedit.sessions import EditSession, SessionError, read_history
 from kedit.sessions.folders import Manifest, read_manifest
@@ -47,9 +49,33 @@ class Answer:
 
 
 def load_model(name: str, dtype: str = "float32", device: str = "cpu") -> LanguageModel:
-    """A model by what the user calls it; raises FileNotFoundError or MissingWeights as `locate_model`."""
+    """A model by what the user calls it.
+
+    Raises:
+        FileNotFoundError: as `locate_model`, like MissingWeights.
+        OutOfMemory: its weights do not fit; none was read.
+        ModelError: the device is not here, or the model cannot be loaded.
+    """
     shown = None if Path(name).expanduser().is_dir() else Path(name).name  # a snapshot of the Hub is called by a hash
-    return LanguageModel.from_pretrained(locate_model(name), dtype=getattr(torch, dtype), device=device, name=shown)
+    folder, numbers = locate_model(name), getattr(torch, dtype)
+    _check_room(folder, numbers, device, shown or folder.name)
+    return LanguageModel.from_pretrained(folder, dtype=numbers, device=device, name=shown)
+
+
+def _check_room(folder: Path, dtype: torch.dtype, device: str, name: str) -> None:
+    """Whether the weights fit; what else a command needs depends on the editor, and is not refused here."""
+    from transformers import AutoConfig
+
+    if device != "auto":
+        check_device(device)
+    check_folder(folder)
+    try:
+        configuration = AutoConfig.from_pretrained(folder, local_files_only=True)
+        need = memory_needed(configuration, dtype, layers=0, tokens=0, statistics=False)
+    except Exception:  # a damaged configuration raises whatever its reader raises; the loader says what is wrong
+        return
+    # Where there is no CUDA device, the whole model is on the host.
+    check_memory(need, "cpu" if device == "auto" and not torch.cuda.is_available() else device, name=name)
 
 
 def model_of(manifest: Manifest, options: Namespace) -> LanguageModel:

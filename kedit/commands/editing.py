@@ -118,7 +118,8 @@ def _start(options: Namespace, settings: dict[str, Any]) -> EditSession:
         raise SessionError(f"{options.session} is a file; name a folder for the session")
     load_editor(options.editor, settings)  # a wrong name need not wait for the model
     model = load_model(options.model, options.dtype or "float32")
-    source = options.model if options.model in tiny_models() else str(locate_model(options.model))
+    by_name = options.model in tiny_models() or not Path(options.model).expanduser().is_dir()
+    source = options.model if by_name else str(locate_model(options.model))
     return EditSession(model, options.editor, settings=settings, source=source)
 
 

@@ -10,9 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from kedit.commands.answers import Answer, plural
+from kedit.commands.answers import Answer, load_model, plural
+from kedit.commands.progress import Progress
 from kedit.facts import Fact
 from kedit.models.language_model import LanguageModel
 from kedit.models.weights import locate_model
@@ -57,10 +56,10 @@ def probe(options: Namespace) -> Answer:
     folder = locate_model(options.model)
     row_of(folder)
     pool = fact_pool(folder, options.facts)
-    model = LanguageModel.from_pretrained(folder, dtype=getattr(torch, options.dtype), device=options.device)
+    model = load_model(options.model, options.dtype, options.device)
     layers = model.check_layers(options.layers or range(model.n_blocks))
     report = _Report(model, layers)
-    sample = pool.drawn(SENTENCES, options.seed)
+    sample = pool.drawn(SENTENCES, options.seed) or neutral_facts()
     report.section("hooks", check_hooks(model, layers, options.seed))
     report.section("tokenizer", check_tokenizer(model, sample))
     names = list(dict.fromkeys(fact.subject for fact in sample))
@@ -90,7 +89,7 @@ def _trace(
     asked: int,
     keys: Sequence[LayerKeys],
 ) -> None:
-    found = trace(model, facts, report.layers, TraceConfig(seed=options.seed))
+    found = trace(model, facts, report.layers, TraceConfig(seed=options.seed), after=Progress("facts traced").tell)
     advice = recommend(model, found, keys)
     report.traced(found, f"{plural(len(facts), 'fact')} known of {asked} asked, {pool.source}")
     report.advised(advice)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import torch
+
 from kedit.commands.answers import Answer, json_data
 from kedit.commands.datasets import dataset
 from kedit.commands.editing import commit, edit, undo
@@ -33,6 +35,7 @@ from kedit.updates import UpdateError
 __all__ = ["execute"]
 
 FAILED, WRONG = 1, 2
+_ROOM = "give --dtype bfloat16, edit fewer facts or layers at once, or use a device with more"
 WRONG_INPUT = (
     DatasetError, EditorError, ExperimentError, FactError, MetricError, ModelError, ProbeError, SessionError,
     StatisticsError,
@@ -70,6 +73,8 @@ def execute(options: Namespace) -> int:
         return _fail(str(error), WRONG if isinstance(error, FileNotFoundError) else FAILED)
     except WRONG_INPUT as error:
         return _fail(str(error), WRONG)
+    except torch.OutOfMemoryError as error:
+        return _fail(f"the device has too little memory ({str(error).split('. ')[0]}); {_ROOM}", FAILED)
     text = json.dumps(json_data(answer.data), indent=1, allow_nan=False) if options.json else "\n".join(answer.lines)
     sys.stdout.write(text + "\n")
     return _fail(answer.failure, FAILED) if answer.failure else 0

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kedit.gate.inspection import capture as capture
     from kedit.gate.inspection import differences as differences
     from kedit.gate.inspection import digest as digest
+    from kedit.gate.inspection import digests as digests
     from kedit.gate.inspection import interrupted as interrupted
     from kedit.gate.inspection import tensor_elements as tensor_elements
     from kedit.gate.judging import PropertyViolation as PropertyViolation
@@ -65,6 +66,7 @@ _HOMES = {
     "density_scores": "measurements",
     "differences": "inspection",
     "digest": "inspection",
+    "digests": "inspection",
     "distinct_batches": "measurements",
     "distinct_sequence": "measurements",
     "edited": "protocols",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kedit.editors.base import Editor
 from kedit.facts import Fact, Prompt
-from kedit.gate.inspection import digest
+from kedit.gate.inspection import digest, digests
 from kedit.models.language_model import LanguageModel
 from kedit.models.scoring import score_targets
 from kedit.models.tokens import Text, encode
@@ -124,7 +124,7 @@ def moved(model: LanguageModel, folder: Path) -> LanguageModel:
 def bits(model: LanguageModel, update: Update) -> dict[str, str]:
     """Digests of every parameter and of the memory with the update applied; the model is as before."""
     snapshot = update.apply(model)
-    found = {name: digest(parameter) for name, parameter in model.module.named_parameters()}
+    found = digests(dict(model.module.named_parameters()))
     found["the memory"] = digest(model.memory.tensors if model.memory else None)
     snapshot.restore(model)
     return found

@@ -126,16 +126,12 @@ def _parameters(config: PreTrainedConfig) -> float:
 
 
 def _wrong_with_device(device: str) -> list[str]:
-    import torch
+    from kedit.models.placement import check_device
 
-    if device == "cpu":
-        return []
-    if device.startswith(("cuda", "auto")) and not torch.cuda.is_available():
-        return ["no CUDA device is here; run it where one is, or give --device cpu"]
     try:
-        torch.empty(1, device="cuda" if device == "auto" else device)
-    except (RuntimeError, AssertionError) as error:
-        return [f"device {device} cannot be used ({str(error).splitlines()[0]})"]
+        check_device(device)
+    except ModelError as error:
+        return [str(error)]
     return []
 
 

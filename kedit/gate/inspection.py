@@ -13,9 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kedit.models.fingerprints import REMEMBER_FROM, checksum
 from kedit.models.language_model import LanguageModel
 
-__all__ = ["CallCounter", "Interruption", "capture", "differences", "digest", "interrupted", "tensor_elements"]
+__all__ = [
+    "CallCounter", "Interruption", "capture", "differences", "digest", "digests", "interrupted", "tensor_elements"
+]  # fmt: skip
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
 _TOKENIZER = ("padding_side", "truncation_side", "model_max_length", "special_tokens_map")
@@ -52,16 +55,37 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
 
 
 def digest(value: object) -> str:
-    """Hash of nested plain data, dataclasses and tensors, bit for bit."""
+    """Hash of nested plain data, dataclasses and tensors, bit for bit.
+
+    Where the tensors have `REMEMBER_FROM` bytes or more together, a checksum made on its device stands for each; then
+    digests can be compared only if the tensors are on devices of one kind.
+    """
+    return _digest(value, large=_bytes(value) >= REMEMBER_FROM)
+
+
+def digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """`digest` of each tensor, all by hash or all by checksum, as their size together says."""
+    large = _bytes(dict(tensors)) >= REMEMBER_FROM
+    return {name: _digest(tensor, large=large) for name, tensor in tensors.items()}
+
+
+def _digest(value: object, *, large: bool) -> str:
     state = hashlib.sha256()
     for path, leaf in _leaves(value, "", set()):
         state.update(path.encode())
-        if isinstance(leaf, Tensor):
+        if not isinstance(leaf, Tensor):
+            state.update(repr(leaf).encode())
+        elif large:
+            state.update(repr(checksum([("", leaf)])).encode())
+        else:
             state.update(f"{leaf.dtype} {tuple(leaf.shape)}".encode())
             state.update(leaf.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        else:
-            state.update(repr(leaf).encode())
     return state.hexdigest()
+
+
+def _bytes(value: object) -> int:
+    tensors = (leaf for _, leaf in _leaves(value, "", set()) if isinstance(leaf, Tensor))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def tensor_elements(value: object) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and overwriting hidden states at given positions."""
+"""Seeing and reading hidden states at given positions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ __all__ = [
     "ending_after",
     "hidden_of",
     "hooked",
-    "overwriting",
-    "put_at",
     "read",
     "run",
     "with_hidden",
@@ -166,31 +164,3 @@ def chunks(lengths: Sequence[int], budget: int) -> list[list[int]]:
         else:
             result.append([i])
     return result
-
-
-@contextmanager
-def overwriting(model: LanguageModel, site: Site, batch: Batch, indices: Sequence[int], new: Tensor) -> Iterator[None]:
-    """While active, the site's tensor at one token a row is `new` `(B, .)`; every forward pass must be of `batch`.
-
-    Raises:
-        ModelError: a forward pass of another shape, such as one step of cached generation.
-    """
-    columns = batch.columns(indices)
-    with hooked(model, site, put_at(batch, torch.arange(len(columns), device=columns.device), columns, new)):
-        yield
-
-
-def put_at(batch: Batch, rows: Tensor, columns: Tensor, new: Tensor) -> Callable[[Tensor], Tensor]:
-    """For `hooked`: puts `new` `(n, .)` at `rows` and `columns` `(n,)` of a site's tensor in passes of `batch`."""
-
-    def put(tensor: Tensor) -> Tensor:
-        if tensor.shape[:2] != batch.ids.shape:
-            raise ModelError(
-                f"overwriting expects a forward pass of shape {tuple(batch.ids.shape)}, "
-                f"got {tuple(tensor.shape[:2])}; run the same batch without a cache"
-            )
-        changed = tensor.clone()
-        changed[rows.to(tensor.device), columns.to(tensor.device)] = new.to(tensor)
-        return changed
-
-    return put

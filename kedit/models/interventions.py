@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kedit.models.activations import Site, hooked, put_at, run
+from kedit.models.activations import Site, hooked, run
+from kedit.models.architectures import ModelError
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Batch
 
-__all__ = ["Places", "overwriting_many", "watch"]
+__all__ = ["Places", "overwriting", "overwriting_many", "watch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,37 @@ def overwriting_many(model: LanguageModel, batch: Batch, new: Mapping[Site, Plac
     """While active, every place has its value; every forward pass must be of `batch`.
 
     Raises:
-        ModelError: a forward pass of another shape.
+        ModelError: a forward pass of another shape, such as one step of cached generation.
     """
     with ExitStack() as stack:
         for site, places in new.items():
-            stack.enter_context(hooked(model, site, put_at(batch, places.rows, places.columns, places.values)))
+            stack.enter_context(hooked(model, site, _put(batch, places)))
         yield
+
+
+def overwriting(
+    model: LanguageModel, site: Site, batch: Batch, indices: Sequence[int], new: Tensor
+) -> AbstractContextManager[None]:
+    """`overwriting_many` at one site, one token a row: `new` is `(B, .)`, `indices` are those of the tokens."""
+    columns = batch.columns(indices)
+    rows = torch.arange(len(columns), device=columns.device)
+    return overwriting_many(model, batch, {site: Places(rows, columns, new)})
+
+
+def _put(batch: Batch, places: Places) -> Callable[[Tensor], Tensor]:
+    """For `hooked`: puts the values where they belong in passes of `batch`."""
+
+    def put(tensor: Tensor) -> Tensor:
+        if tensor.shape[:2] != batch.ids.shape:
+            raise ModelError(
+                f"overwriting expects a forward pass of shape {tuple(batch.ids.shape)}, "
+                f"got {tuple(tensor.shape[:2])}; run the same batch without a cache"
+            )
+        changed = tensor.clone()
+        changed[places.rows.to(tensor.device), places.columns.to(tensor.device)] = places.values.to(tensor)
+        return changed
+
+    return put
 
 
 def watch(

@@ -16,7 +16,7 @@ from kedit.models.architectures import Architecture, ModelError, architecture_of
 from kedit.models.fingerprints import Fingerprints
 from kedit.models.folders import write_folder
 from kedit.models.memories import Memory
-from kedit.models.placement import check_folder, check_placement, device_map
+from kedit.models.placement import check_device, check_folder, check_placement, device_map
 
 # A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
 if TYPE_CHECKING:
@@ -100,9 +100,10 @@ class LanguageModel:
             name: for display; the folder's name otherwise.
 
         Raises:
-            ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged, or the
-                weights are quantised or do not all fit on the devices.
+            ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged, the device
+                is not here, or the weights are quantised or do not all fit on the devices.
         """
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         path = Path(folder)
@@ -110,14 +111,20 @@ class LanguageModel:
             raise ModelError(f"{path} is not a model folder: it has no config.json")
         check_folder(path)
         spread = device_map(device)
+        if not spread:
+            check_device(device)
         try:
             module = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, local_files_only=True, **spread)
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         except Exception as error:  # a damaged file raises whatever its reader raises
-            reason = " ".join(str(error).split())
+            reason = f"({type(error).__name__}: {' '.join(str(error).split())})"
+            if spread and not isinstance(error, OSError | SafetensorError):
+                raise ModelError(
+                    f"{path} cannot be spread over the devices that are here {reason}; load it in bfloat16, on more "
+                    "devices, or name one device"
+                ) from error
             raise ModelError(
-                f"{path} cannot be loaded ({type(error).__name__}: {reason}); a file in it is missing or damaged, "
-                "copy the folder again"
+                f"{path} cannot be loaded {reason}; a file in it is missing or damaged, copy the folder again"
             ) from error
         module.eval()
         if not spread:

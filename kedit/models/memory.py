@@ -21,10 +21,15 @@ GIB = 2**30
 MEMINFO = Path("/proc/meminfo")
 # A container's own bound: what it may use, and what it uses.
 CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
+# Part of what it uses are files read before, which are let go when memory is wanted.
+CGROUP_PARTS = Path("/sys/fs/cgroup/memory.stat")
 # Logits are read where a target is predicted, which is this share of the tokens at most.
 READ = 0.25
 # Of each layer's second moment a session keeps the matrix, the damped one and its Cholesky factor.
 MATRICES_KEPT = 3
+# A solve has the second moment, a sum and its factor on the device; while second moments are measured there, a layer's
+# sum is the lower triangle in strips.
+MATRICES_SOLVED, TRIANGLE = 3, 9 / 16
 
 
 class OutOfMemory(ModelError):
@@ -37,21 +42,25 @@ class MemoryNeed:
 
     Attributes:
         weights: all parameters in the dtype of the model, tied ones once, and the buffers.
-        edited: of each edited matrix a trial weight and the one set aside in the dtype of the model, and of one at a
-            time a float32 and two float64 copies, of which the new weight is summed.
+        edited: of each edited matrix a trial weight in the dtype of the model and in float32, and of one at a time a
+            float32 and two float64 copies, of which the new weight is summed.
         moments: the second moments of the edited layers in float64, damped and factored.
         activations: what a backward pass over the token budget keeps, an estimate from above.
+        solving: float64 matrices on the device while second moments are measured or a system is solved.
+        history: the sums over earlier edits on the device, those before a call and those after it.
     """
 
     weights: int
     edited: int
     moments: int
     activations: int
+    solving: int = 0
+    history: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.edited + self.moments + self.activations
+        return self.weights + self.edited + self.moments + self.activations + self.solving + self.history
 
 
 def parameter_count(configuration: PreTrainedConfig) -> int:
@@ -60,16 +69,23 @@ def parameter_count(configuration: PreTrainedConfig) -> int:
 
 
 def memory_needed(
-    configuration: PreTrainedConfig, dtype: torch.dtype, *, layers: int, tokens: int = 2048, statistics: bool = True
+    configuration: PreTrainedConfig,
+    dtype: torch.dtype,
+    *,
+    layers: int,
+    tokens: int = 2048,
+    statistics: bool = True,
+    history: bool = False,
 ) -> MemoryNeed:
     """What editing `layers` blocks of a model of this configuration takes, in bytes; no weight is made or read.
 
     Args:
         configuration: of any family of the architecture table.
         dtype: of the weights.
-        layers: number of edited blocks.
+        layers: number of edited blocks; 0 if nothing is edited.
         tokens: padded tokens that run at once.
         statistics: whether the editor needs second moments.
+        history: whether the editor keeps sums over earlier edits (its tag `history`).
 
     Raises:
         ModelError: a family without a row.
@@ -81,16 +97,18 @@ def memory_needed(
     matrix = module.get_parameter(f"{row.blocks}.0.{row.down}.weight")
     d = int(configuration.hidden_size)
     f = matrix.numel() // d
-    size = dtype.itemsize
+    size, single, double = dtype.itemsize, torch.float32.itemsize, torch.float64.itemsize
     # A block keeps about ten vectors of its hidden size (norms, queries, keys, values, outputs) and up to four of its
     # keys'; a read token keeps its logits and their float32 log-probabilities, there and back.
     passed = len(list(blocks.children())) * (10 * d + 4 * f) * size
-    read = int(configuration.vocab_size) * (size + 3 * torch.float32.itemsize)
+    read = int(configuration.vocab_size) * (size + 3 * single)
     return MemoryNeed(
         weights=sum(tensor.numel() * tensor.element_size() for tensor in (*parameters, *buffers)),
-        edited=matrix.numel() * (2 * layers * size + torch.float32.itemsize + 2 * torch.float64.itemsize),
-        moments=layers * MATRICES_KEPT * f * f * torch.float64.itemsize if statistics else 0,
+        edited=matrix.numel() * (layers * (size + single) + single + 2 * double) if layers else 0,
+        moments=layers * MATRICES_KEPT * f * f * double if statistics else 0,
         activations=tokens * passed + int(READ * tokens) * read,
+        solving=int(max(MATRICES_SOLVED, layers * TRIANGLE) * f * f * double) if layers and statistics else 0,
+        history=layers * 2 * (f * f + d * f) * double if history else 0,
     )
 
 
@@ -136,8 +154,16 @@ def _host() -> int:
     if all(file.is_file() for file in CGROUP):
         bound, used = (file.read_text(encoding="ascii").strip() for file in CGROUP)
         if bound != "max":
-            at_hand = min(at_hand, int(bound) - int(used))
+            at_hand = min(at_hand, int(bound) - int(used) + _let_go())
     return max(at_hand, 0)
+
+
+def _let_go() -> int:
+    """Bytes that a container uses for files and nobody needs."""
+    if not CGROUP_PARTS.is_file():
+        return 0
+    told = dict(line.split() for line in CGROUP_PARTS.read_text(encoding="ascii").splitlines())
+    return int(told.get("inactive_file", 0))
 
 
 def check_memory(need: MemoryNeed, device: torch.device | str, *, name: str) -> None:
@@ -148,7 +174,13 @@ def check_memory(need: MemoryNeed, device: torch.device | str, *, name: str) -> 
         ModelError: there is no such device.
     """
     moments = [("second moments", need.moments)]
-    parts = [("weights", need.weights), ("edited matrices", need.edited), ("activations", need.activations)]
+    parts = [
+        ("weights", need.weights),
+        ("edited matrices", need.edited),
+        ("activations", need.activations),
+        ("solving", need.solving),
+        ("sums over edits", need.history),
+    ]
     if _is_cuda(device):
         _fits(parts, device, name, "load it in bfloat16, on another device, or edit fewer layers")
         _fits(moments, "cpu", name, "edit fewer layers, or take a machine with more memory")
@@ -159,7 +191,7 @@ def check_memory(need: MemoryNeed, device: torch.device | str, *, name: str) -> 
 def _fits(parts: list[tuple[str, int]], device: torch.device | str, name: str, mend: str) -> None:
     needed, at_hand = sum(size for _, size in parts), memory_at_hand(device)
     if needed > at_hand:
-        split = ", ".join(f"{part} {size / GIB:.2f}" for part, size in parts)
+        split = ", ".join(f"{part} {size / GIB:.2f}" for part, size in parts if size)
         raise OutOfMemory(
             f"{name} needs {needed / GIB:.2f} GiB on {device} ({split}) and {at_hand / GIB:.2f} GiB are at hand; {mend}"
         )

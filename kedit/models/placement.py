@@ -13,11 +13,30 @@ from torch import nn
 
 from kedit.models.architectures import ModelError
 
-__all__ = ["check_folder", "check_placement", "device_map"]
+__all__ = ["check_device", "check_folder", "check_placement", "device_map"]
 
 EDITABLE = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SLOW = ("cpu", "disk", "meta")
 UNQUANTISED = "load the published weights in float32, bfloat16 or float16"
+
+
+def check_device(device: torch.device | str) -> None:
+    """Refuse a device that is not here, or that has no float64, before anything is read for it.
+
+    Args:
+        device: one device, or `auto`, which asks for any CUDA device.
+
+    Raises:
+        ModelError: it does.
+    """
+    name = str(device)
+    if name.startswith(("cuda", "auto")) and not torch.cuda.is_available():
+        raise ModelError("no CUDA device is here; run it where one is, or give --device cpu")
+    try:
+        torch.empty(1, dtype=torch.float64, device="cuda" if name == "auto" else device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"device {name} cannot be used ({reason}); give --device cpu, or cuda") from error
 
 
 def device_map(device: torch.device | str) -> dict[str, Any]:

@@ -117,10 +117,14 @@ def _fused_activation(model: LanguageModel) -> Iterator[None]:
     from transformers.activations import NewGELUActivation
 
     found = [part for part in model.blocks.modules() if isinstance(part, NewGELUActivation)] if fuses(model) else []
+    before = [vars(part).get("forward") for part in found]
     try:
         for part in found:
             vars(part)["forward"] = partial(torch.nn.functional.gelu, approximate="tanh")
         yield
     finally:
-        for part in found:
-            vars(part).pop("forward", None)
+        for part, own in zip(found, before, strict=True):
+            if own is None:
+                vars(part).pop("forward", None)
+            else:  # such as the one by which accelerate moves what comes in
+                vars(part)["forward"] = own

@@ -19,8 +19,8 @@ def row_of(folder: Path) -> Architecture:
     """The row of the architecture table for a model folder, with every path of it found in the model.
 
     Raises:
-        ModelError: the family has no row (the message lists what a row names and what the model has), or a path of the
-            row is not in the model.
+        ModelError: the family has no row (the message lists what a row names and what the model has), a path of the
+            row is not in the model, or the configuration is damaged.
     """
     family = _family(folder)
     if family in ARCHITECTURES:
@@ -56,7 +56,14 @@ def _skeleton(folder: Path) -> nn.Module:
 
 
 def _check_paths(folder: Path, row: Architecture) -> None:
-    module = _skeleton(folder)
+    try:
+        module = _skeleton(folder)
+    except Exception as error:  # a damaged configuration raises whatever its reader raises
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"no model can be made of {folder / 'config.json'} ({type(error).__name__}: {reason}); "
+            "copy the folder again"
+        ) from error
     inside = [(name, f"{row.blocks}.0.{name}") for name in (row.down, row.attention, *row.up)]
     top = [(name, name) for name in (row.blocks, row.norm, *([row.rotary] if row.rotary else []))]
     for name, path in (*top, *inside):

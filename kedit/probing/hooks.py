@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from kedit.models.activations import Site, overwriting
-from kedit.models.interventions import watch
+from kedit.models.activations import Site
+from kedit.models.interventions import overwriting, watch
 from kedit.models.language_model import LanguageModel
 from kedit.models.recording import record
 from kedit.models.tokens import Batch, Row, collate
@@ -118,7 +118,8 @@ def _overwrite(bench: _Bench, layer: int) -> float:
     value, push = bench.pushed(Site("block", layer), layer)
     with overwriting(bench.model, Site("block", layer), bench.batch, bench.tokens, value + push.to(value)):
         changed = bench.last(bench.batch)
-    own = torch.stack([changed[bench.lines, bench.columns], bench.plain[bench.lines, bench.columns]])
+    lines, columns = bench.lines.to(changed.device), bench.columns.to(changed.device)
+    own = torch.stack([changed[lines, columns], bench.plain[lines, columns]])
     if _difference(own[0], own[1], least=True) < 1e-2:
         return 1.0
     return max(_difference(changed[i, :token], bench.plain[i, :token]) for i, token in enumerate(bench.tokens))

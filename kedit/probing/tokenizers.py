@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kedit.facts import Fact, FactError, Prompt
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row, Text, encode, subject_spans
-from kedit.probing.findings import Finding
+from kedit.probing.findings import Finding, ProbeError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,7 +26,12 @@ def check_tokenizer(model: LanguageModel, facts: Sequence[Fact]) -> list[Finding
     """One finding a trap, on the prompts and true objects of at least one fact.
 
     Nothing is decided by the tokenizer's name or class: all is read off its encodings.
+
+    Raises:
+        ProbeError: no facts.
     """
+    if not facts:
+        raise ProbeError("there are no sentences to check the tokenizer on; give at least one fact")
     tokenizer = model.tokenizer
     texts = [Text(fact.prompt, fact.true) for fact in facts]
     try:

@@ -8,7 +8,7 @@ back as it was, and what comes back of the object's probability is the indirect 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -141,6 +141,7 @@ def trace(
     config: TraceConfig = TraceConfig(),
     *,
     deviation: float | None = None,
+    after: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Tracing:
     """Trace facts that the model knows: prompt, subject and true object.
 
@@ -153,6 +154,7 @@ def trace(
         layers: the layers whose states are restored.
         config: noise, window and seed.
         deviation: of the embeddings; measured on the facts if left out.
+        after: is told, after each fact, how many are traced and how many there are.
 
     Raises:
         FactError: no facts.
@@ -162,7 +164,10 @@ def trace(
         raise FactError("there are no facts to trace; give facts that the model knows")
     layers = model.check_layers(layers)
     scale = config.deviations * (embedding_deviation(model, facts) if deviation is None else deviation)
-    found = [trace_fact(model, fact, layers, scale, config) for fact in facts]
+    found = []
+    for done, fact in enumerate(facts, 1):
+        found.append(trace_fact(model, fact, layers, scale, config))
+        after(done, len(facts))
     return Tracing(
         layers=layers,
         window=config.blocks(model),
@@ -281,7 +286,7 @@ class _Under:
 
 def _probability(model: LanguageModel, hidden: Tensor, row: Row) -> Tensor:
     """Probability `(n,)` float64 of the row's whole target, from its last hidden states `(n, T, d)`."""
-    targets = torch.tensor(row.target_ids, device=hidden.device)
     logits = model.head(hidden[:, row.target_start - 1 :]).float()
-    chosen = torch.log_softmax(logits, -1)[:, torch.arange(len(targets), device=hidden.device), targets]
+    targets = torch.tensor(row.target_ids, device=logits.device)
+    chosen = torch.log_softmax(logits, -1)[:, torch.arange(len(targets), device=logits.device), targets]
     return chosen.double().sum(1).exp().cpu()

@@ -72,7 +72,7 @@ class Manifest:
         editor: name of the editor's recipe.
         settings: the encoded settings of the recipe; None if not known.
         model: name of the model, for messages.
-        source: folder or tiny name the model was loaded from; None if not known.
+        source: folder, name or id the model was loaded from; None if not known.
         dtype: of the weights.
         origin: fingerprint of the unedited model.
         committed: number of updates that cannot be undone.

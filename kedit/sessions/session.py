@@ -35,7 +35,7 @@ class EditSession:
 
     Attributes:
         model: the model as it is now, edits applied.
-        source: folder or tiny name that the model was loaded from, for those who load the session; None if not told.
+        source: folder, name or id that the model was loaded from, for those who load the session; None if not told.
     """
 
     def __init__(

@@ -14,8 +14,9 @@ from kedit.editors import EditorError, load_editor
 from kedit.editors.kn import KnSettings, select
 from kedit.facts import Fact, FactError, Prompt
 from kedit.models import LanguageModel
-from kedit.models.activations import Site, overwriting, read, run
+from kedit.models.activations import Site, read, run
 from kedit.models.attributions import Attributions, attribute_neurons
+from kedit.models.interventions import overwriting
 from kedit.models.tokens import Row, Text, collate, encode
 from kedit.updates import LowRank
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from kedit.gate.inspection import Interruption, digest, interrupted, tensor_elements
+from kedit.gate import inspection
+from kedit.gate.inspection import Interruption, digest, digests, interrupted, tensor_elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,31 @@ def test_equal_data_have_equal_digests():
 )
 def test_a_change_anywhere_changes_the_digest(other):
     assert digest(Pair(torch.tensor([0.0, 1.0, 2.0]), 1)) != digest(other)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_large_tensors_have_a_checksum_each(large, monkeypatch):
+    tensors = {"a": torch.arange(12.0).view(3, 4), "b": torch.tensor(True), "c": torch.zeros(0), "d": torch.ones(3)}
+    if large:
+        monkeypatch.setattr(inspection, "REMEMBER_FROM", 48)
+    before, whole = digests(tensors), digest(tensors)
+    assert (before["a"] == digest(tensors["a"])) and len(set(before.values())) == 4
+    assert digests({name: tensor.clone() for name, tensor in tensors.items()}) == before
+    for name, tensor in tensors.items():
+        if tensor.numel():
+            changed = tensors | {name: tensor.clone()}
+            changed[name].view(-1)[-1] = 0
+            assert [key for key, value in digests(changed).items() if value != before[key]] == [name]
+            assert digest(changed) != whole
+    assert digests(tensors | {"a": tensors["a"].T})["a"] != before["a"]
+
+
+def test_small_tensors_have_no_checksum(monkeypatch):
+    monkeypatch.setattr(inspection, "checksum", None)
+    assert len(digest({"a": torch.ones(3)})) == 64
+    monkeypatch.setattr(inspection, "REMEMBER_FROM", 12)
+    with pytest.raises(TypeError):
+        digests({"a": torch.ones(3)})
 
 
 def test_cycles_end():

@@ -299,6 +299,17 @@ def test_a_fused_activation_finds_the_same_and_leaves_nothing_behind(
     assert before == {name: sorted(vars(part)) for name, part in model.module.named_modules()}
 
 
+def test_a_fused_activation_gives_an_own_forward_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accelerate puts one into modules whose inputs it moves."""
+    model = random_model("gpt2")
+    part = model.blocks[2].mlp.act
+    own = part.forward
+    part.forward = own
+    monkeypatch.setattr(replay, "fuses", lambda _model: True)
+    optimise_values(model, FACTS, [0, 1, 2, 3], 1, CONTEXTS, CONFIG)
+    assert vars(part)["forward"] is own
+
+
 class Asking(TorchDispatchMode):
     """Counts what makes the host wait for a device: masks that become indices, and copies of numbers it must see."""
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from editing_tests.library.profiles import drawn
 from editing_tests.library.random_models import BLOCKS, FAMILIES, WIDTH, random_model
 from kedit.models import LanguageModel, ModelError
-from kedit.models.activations import Site, overwriting, read, run
+from kedit.models.activations import Site, read, run
+from kedit.models.interventions import overwriting
 from kedit.models.recording import record
 from kedit.models.tokens import Row, Side, collate
 

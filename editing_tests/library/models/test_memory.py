@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from kedit.editors import load_editor
+from kedit.facts import Fact, Prompt
 from kedit.models import FULL_MODELS, ModelError, configuration, memory
 from kedit.models.memory import OutOfMemory, check_memory, memory_at_hand, memory_needed
 from kedit.models.random_weights import random_model, reduced
@@ -18,10 +20,35 @@ def test_the_parts_of_gpt_j_in_bfloat16() -> None:
     need = memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6)
     assert need.weights == pytest.approx(12.1e9, rel=0.01)
     matrix = 4096 * 16384
-    assert need.edited == matrix * (2 * 6 * 2 + 4 + 8 + 8)
+    # Trial weights stay in float32 beside the ones swapped in.
+    assert need.edited == matrix * (6 * (2 + 4) + 4 + 8 + 8)
     assert need.moments == 6 * 3 * 16384**2 * 8
-    assert need.total == need.weights + need.edited + need.moments + need.activations
-    assert memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6, statistics=False).moments == 0
+    # Six sums of half a matrix each, while second moments are measured.
+    assert need.solving == 6 * 9 * 16384**2 * 8 // 16
+    assert need.total == need.weights + need.edited + need.moments + need.activations + need.solving
+    assert memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=1).solving == 3 * 16384**2 * 8
+    plain = memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6, statistics=False)
+    assert (plain.moments, plain.solving, plain.history) == (0, 0, 0)
+    loaded = memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=0, tokens=0)
+    assert loaded.total == loaded.weights == need.weights
+
+
+def test_sums_over_earlier_edits_are_on_the_device_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    need = memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6, history=True)
+    assert need.history == 2 * 6 * (16384**2 + 4096 * 16384) * 8 == 30 * 2**30
+    assert need.total == memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6).total + need.history
+    monkeypatch.setattr(memory, "memory_at_hand", lambda device: 2**50 if str(device) == "cpu" else 2**30)
+    with pytest.raises(OutOfMemory, match=r"GiB on cuda \(weights .*, solving 6.75, sums over edits 30.00\)"):
+        check_memory(need, "cuda", name="gpt-j")
+
+
+def test_a_history_as_said_is_what_d4s_holds() -> None:
+    model = random_model(reduced(configuration("gpt-j-6b"), blocks=3), corpus_tokens=600)
+    fact = Fact(Prompt.from_template("{} lives in", "Ada"), "Madrid", "Rome")
+    setting = {"layers": [0, 1], "value": {"steps": 1, "lr": 0.5, "kl": 0.0625}, "ridge": 0.5}
+    _, state = load_editor("d4s", setting).edit(model, [fact])
+    held = sum(tensor.nbytes for sums in (state.cross, state.gram) for tensor in sums.values())
+    assert memory_needed(model.module.config, torch.float32, layers=2, history=True).history == 2 * held
 
 
 @pytest.mark.parametrize("name", FULL_MODELS)
@@ -67,7 +94,11 @@ def test_what_is_at_hand_on_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(memory, "CGROUP", (bound, used))
     assert memory_at_hand("cpu") == 4000 * 1024
     bound.write_text("50000\n", encoding="ascii")
+    parts = tmp_path / "stat"
+    monkeypatch.setattr(memory, "CGROUP_PARTS", parts)
     assert memory_at_hand("cpu") == 49000
+    parts.write_text("anon 300\ninactive_file 600\n", encoding="ascii")
+    assert memory_at_hand("cpu") == 49600
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
     monkeypatch.setattr(memory, "CGROUP", (tmp_path / "none", used))
     assert memory_at_hand("cpu") > 0

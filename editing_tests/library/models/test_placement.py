@@ -87,3 +87,53 @@ def test_quantised_weights_in_memory_are_refused(dtype: torch.dtype) -> None:
     up.weight = nn.Parameter(up.weight.detach().to(dtype), requires_grad=False)
     with pytest.raises(ModelError, match=r"layers.2.mlp.up_proj.weight is quantised \(torch\."):
         wrapped(model)
+
+
+@pytest.fixture
+def without_weights(tmp_path: Path) -> Path:
+    """A folder that cannot be read: what is refused there was refused before."""
+    folder = tmp_path / "bare"
+    shutil.copytree(TINY, folder)
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("cuda:1", "no CUDA device is here; run it where one is, or give --device cpu"),
+        ("nonsense", r"device nonsense cannot be used \(.*nonsense.*\); give --device cpu, or cuda"),
+    ],
+)
+def test_a_device_that_is_not_here_is_refused_before_reading(
+    without_weights: Path, monkeypatch: pytest.MonkeyPatch, device: str, said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match=said):
+        LanguageModel.from_pretrained(without_weights, device=device)
+
+
+def test_a_device_without_float64_is_refused(without_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, dtype: torch.dtype | None = None, **_kwargs: object) -> None:
+        if dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(torch, "empty", refuse)
+    with pytest.raises(ModelError, match=r"device mps cannot be used \(Cannot convert a MPS Tensor to float64 dtype\)"):
+        LanguageModel.from_pretrained(without_weights, device="mps")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("too small"), ValueError("weights offloaded to the disk")])
+def test_a_failed_placement_is_no_damaged_file(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", fail)
+    with pytest.raises(ModelError, match=r"cannot be spread over the devices .*; load it in bfloat16, on more devices"):
+        LanguageModel.from_pretrained(TINY, device="auto")
+
+
+def test_a_damaged_file_is_one_on_auto_too(without_weights: Path) -> None:
+    (without_weights / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="missing or damaged, copy the folder again"):
+        LanguageModel.from_pretrained(without_weights, device="auto")

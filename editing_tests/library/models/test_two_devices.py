@@ -28,6 +28,7 @@ from kedit.facts import Fact, Prompt
 from kedit.hypernetworks import HyperNetwork
 from kedit.hypernetworks.objective import Example, losses
 from kedit.models import LanguageModel, score_targets
+from kedit.probing import TraceConfig, check_hooks, trace
 from kedit.updates import lost_to_rounding
 
 VALUE = {"steps": 3, "lr": 0.5, "kl": 0.0625}
@@ -158,3 +159,19 @@ def test_the_fake_allows_what_a_real_device_allows() -> None:
         moved = one.clone().requires_grad_(True)
         ((moved * 2).to(OTHER) * other).sum().backward()
         assert moved.grad is not None and moved.grad.device == ONE
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_probe_finds_what_it_finds_on_one_device(family: str) -> None:
+    def probed(model: LanguageModel) -> tuple[list[str], Tensor]:
+        found = trace(model, FACTS[:1], [1, 2], TraceConfig(samples=1))
+        return [one.line for one in check_hooks(model, [1, 2])], found.effects
+
+    lines, effects = probed(fresh(family))
+    assert all(line.startswith("ok") for line in lines)
+    with fake_devices():
+        model = fresh(family)
+        spread(model, 2)
+        found = probed(model)
+    assert found[0] == lines
+    torch.testing.assert_close(found[1], effects, rtol=0.01, atol=1e-14, equal_nan=True)

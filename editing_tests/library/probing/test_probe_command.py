@@ -10,14 +10,21 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
+import torch
 
 from kedit.cli import main
+from kedit.commands import running
+from kedit.commands.progress import Progress
 from kedit.fact_files import record_of_fact
 from kedit.models.architectures import ARCHITECTURES
 from kedit.paths import model_folder
 from kedit.probing import families
+from kedit.probing.knowledge import FactPool, neutral_facts
 from kedit.worlds import Sampler, World
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -131,3 +138,76 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ):
         assert main(["probe", *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_damaged_configuration(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads((bare / "config.json").read_text())
+    (bare / "config.json").unlink()
+    (bare / "config.json").write_text(json.dumps(told | {"n_head": "x"}))
+    assert main(["probe", str(bare)]) == 2
+    assert re.match(r"kedit: no model can be made of \S*config.json \(.*\); copy the folder", capsys.readouterr().err)
+
+
+def test_without_any_facts_the_sentences_are_neutral(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kedit.commands.probing.fact_pool", lambda *_args: FactPool("a file", {}))
+    assert main(["probe", "tiny-gpt2", "--layers", "1", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    (offsets,) = [one for one in data["findings"]["tokenizer"] if one["check"] == "offsets"]
+    assert f"every sign of {len(neutral_facts())} sentences" in offsets["text"]
+    assert "none of 0 facts" in data["untraced"]
+
+
+def test_a_model_that_does_not_fit_is_not_read(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bare / "model.safetensors").unlink()
+    assert main(["probe", str(bare), "--device", "nonsense"]) == 2
+    assert "device nonsense cannot be used" in capsys.readouterr().err
+    monkeypatch.setattr("kedit.models.memory.memory_at_hand", lambda _device: 2**20)
+    assert main(["probe", str(bare)]) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"mine needs 0.\d\d GiB on cpu \(weights 0.\d\d\) and 0.00 GiB are at hand", told)
+
+
+def test_running_out_of_memory_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has")
+
+    monkeypatch.setattr(running, "COMMANDS", {"probe": fail})
+    assert main(["probe", "tiny-gpt2"]) == 1
+    assert re.fullmatch(r"kedit: the device has too little memory .*bfloat16.*\n", capsys.readouterr().err)
+
+
+def test_a_model_of_the_hub_is_called_by_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = tmp_path / "models--me--mine" / "snapshots" / COMMIT
+    snapshot.parent.mkdir(parents=True)
+    (snapshot.parent.parent / "refs").mkdir()
+    (snapshot.parent.parent / "refs" / "main").write_text(COMMIT)
+    snapshot.symlink_to(model_folder("tiny-gpt2"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert main(["probe", "me/mine", "-n", "1", "--layers", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "mine"
+    facts = tmp_path / "facts.json"
+    facts.write_text('[{"prompt": "{} is in", "subject": "Rome", "target": "Peru", "true": "Italy"}]')
+    session = str(tmp_path / "session")
+    words = ["edit", session, "--model", "me/mine", "--facts", str(facts)]
+    assert main([*words, "--editor", "editing_tests.library.sessions.counting:Counting"]) == 0
+    capsys.readouterr()
+    assert main(["log", session, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "me/mine"
+    assert main(["undo", session]) == 0
+
+
+def test_progress_says_what_is_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([0.0, 10.0, 40.0, 50.0, 90.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    progress = Progress("facts traced", every=30.0)
+    for done in range(1, 5):
+        progress.tell(done, 4)
+    assert capsys.readouterr().err == "2/4 facts traced, 0:00:40 left\n"

@@ -11,10 +11,10 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from editing_tests.library.random_models import TINY, tokenizer
+from editing_tests.library.random_models import TINY, random_model, tokenizer
 from kedit.facts import Fact, Prompt
 from kedit.paths import fixtures_dir
-from kedit.probing import Finding, check_tokenizer
+from kedit.probing import Finding, ProbeError, check_tokenizer
 from kedit.probing.knowledge import neutral_facts
 from kedit.worlds import Sampler, World
 
@@ -97,3 +97,8 @@ def test_signs_without_a_token_are_a_problem() -> None:
     words = words_only()
     words.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split("#", "removed")
     assert found(words, [fact("Anna", "# is")])["offsets"].verdict == "problem"
+
+
+def test_no_facts_are_refused() -> None:
+    with pytest.raises(ProbeError, match="give at least one fact"):
+        check_tokenizer(random_model("gpt2"), [])

@@ -143,3 +143,9 @@ def test_nothing_to_trace_is_refused() -> None:
         trace(model(), [], [0])
     with pytest.raises(ModelError, match=r"not all in 0\.\.4"):
         trace(model(), facts(), [7])
+
+
+def test_progress_is_told_after_each_fact() -> None:
+    told: list[tuple[int, int]] = []
+    trace(model(), facts()[:2], [0], TraceConfig(samples=1), after=lambda done, of: told.append((done, of)))
+    assert told == [(1, 2), (2, 2)]
