@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 __all__ = ["asks_for"]
 
-_NAME = re.compile(r"(?!(?:and|or|not)\b)[A-Za-z_][\w.]*(\([^()]*\))?")
+_NAME = re.compile(r"\b(?!(?:and|or|not)\b)[A-Za-z_][\w.]*(\([^()]*\))?")
 
 
 def asks_for(expression: str, kinds: Sequence[Collection[str]]) -> bool:
