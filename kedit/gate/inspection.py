@@ -42,11 +42,15 @@ def capture(model: LanguageModel) -> dict[str, str]:
         "training mode": digest({name: m.training for name, m in modules.items()}),
         "configuration": digest(repr(model.module.config.to_dict())),
         "tokenizer": digest([repr(getattr(model.tokenizer, name)) for name in _TOKENIZER]),
-        "random state of torch": digest(torch.get_rng_state()),
+        "random state of torch": digest([torch.get_rng_state(), *_rng_states_of_cuda()]),
         "random state of Python": digest(repr(random.getstate())),
         "random state of numpy": digest(repr(np.random.get_state(legacy=True))),  # the global one is meant
         "torch settings": repr((torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads())),
     }
+
+
+def _rng_states_of_cuda() -> list[Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
