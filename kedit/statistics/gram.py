@@ -22,8 +22,8 @@ STRIPS = 8
 
 
 class Gram:
-    """`sum k k^T` `(f, f)` as strips of its lower triangle, float64, on the device of the keys it was last given (in host
-    memory for MPS, which has no float64).
+    """`sum k k^T` `(f, f)` as strips of its lower triangle, float64, on the device of the keys it was last given, or
+    in host memory if that is MPS, which has no float64.
 
     Products of one call are made in float32 (half-precision keys on a GPU: with their own exact products and a float32
     result) and added up over calls in float64. Against float64 throughout that is off by 5e-8 to 1e-7 (relative,

@@ -203,7 +203,8 @@ def _collected(model: LanguageModel, layers: Sequence[int], folder: Path) -> dic
         raise StatisticsError(
             f"{model.name} has no corpus of its own, and of layers {', '.join(map(str, missing))} no second moments "
             f"were collected ({folder} {there}); collect them once: "
-            f"kedit statistics collect MODEL --corpus wikitext --layers {' '.join(map(str, layers))}{dtype_option(model)}"
+            f"kedit statistics collect MODEL --corpus wikitext --layers {' '.join(map(str, layers))}"
+            + dtype_option(model)
         )
     return {layer: load(found[layer], model=model, layer=layer) for layer in layers}
 

@@ -153,7 +153,7 @@ def test_an_interrupted_run_goes_on_and_is_seen_until_then(command: Command, mon
         return add_keys(*given)
 
     with monkeypatch.context() as during:
-        during.setattr("kedit.statistics.collecting.add_keys", interrupted)
+        during.setattr("kedit.statistics.gram.add_keys", interrupted)
         assert command(*COLLECT, "--out", "moments") == 1
     assert "interrupted; what is measured is in moments, the same command goes on from there" in command.err
     assert command(*COLLECT, "--out", "moments") == 0, command.err
