@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,17 +29,20 @@ from measuring import Clock, Memory, Stopwatch, floor_flops, peak_flops, timed
 from kedit.editors import Editor, load_editor
 from kedit.editors.base import EditorError
 from kedit.editors.settings import resolve
-from kedit.facts import Fact, Prompt
+from kedit.facts import Fact
 from kedit.files import write_atomically
 from kedit.gate.inspection import tensor_elements
 from kedit.locate_then_edit import pipeline
 from kedit.locate_then_edit.keys import SubjectReader
 from kedit.locate_then_edit.values import optimise_values
 from kedit.models import LanguageModel
-from kedit.models.activations import BATCH_TOKENS, chunks, run
-from kedit.models.tokens import Text, collate, encode
+from kedit.models.activations import chunks, run
+from kedit.models.tokens import Row, collate
 from kedit.paths import fixtures_dir
-from kedit.statistics.second_moments import SecondMoment, measure
+from kedit.statistics.collecting import pass_tokens
+from kedit.statistics.gram import Gram, sum_keys
+from kedit.statistics.portions import beginning, row_limit, rows_of
+from kedit.statistics.second_moments import SecondMoment, corpus_fingerprint
 from kedit.worlds.sampling import Sampler
 from kedit.worlds.world import World
 
@@ -147,24 +149,31 @@ def batch_of(
 def statistics_of(
     model: LanguageModel, layers: Sequence[int], clock: Clock
 ) -> tuple[dict[str, float], dict[int, SecondMoment]]:
-    """Tokens a second of second moments and of the plain forward pass over the same texts, and the moments."""
+    """Tokens a second of the sums that `kedit statistics collect` makes and of the plain forward pass over the same
+    rows, in chunks of the same size, and the second moments."""
     fingerprint, _ = timed(model.fingerprint, clock)
-    rows = encode(model.tokenizer, [Text(Prompt(text, "", "")) for text in model.corpus if text])
-    parts = chunks([len(row.ids) for row in rows], BATCH_TOKENS)
+    cut = rows_of(model.tokenizer, filter(None, model.corpus), row_limit(model))
+    rows, budget = [row for _, pieces in cut for row in pieces], pass_tokens(model)
+    sums = {layer: Gram(model.f) for layer in layers}
 
-    def plainly() -> None:
-        encode(model.tokenizer, [Text(Prompt(text, "", "")) for text in model.corpus if text])
+    def plainly(given: Sequence[Row]) -> None:
         with torch.no_grad(), model.frozen():
-            for part in parts:
-                run(model, collate([rows[i] for i in part], device=model.device), use_cache=False)
+            for part in chunks([len(row.ids) for row in given], budget):
+                run(model, collate([given[i] for i in part], device=model.device), use_cache=False)
 
-    with torch.no_grad(), model.frozen():
-        run(model, collate([rows[i] for i in parts[-1]], device=model.device), use_cache=False)
-    tokens = sum(len(row.ids) for row in rows)
-    forward, _ = timed(plainly, clock)
-    collection, moments = timed(lambda: measure(model, model.corpus, layers), clock)
-    # Whether the model is unedited is looked at once, however many tokens there are.
-    collection = max(collection - fingerprint, 1e-9)
+    largest = [rows[i] for i in chunks([len(row.ids) for row in rows], budget)[-1]]
+    plainly(largest)
+    sum_keys(model, largest, sums, budget)
+    for gram in sums.values():
+        for strip in gram.strips:
+            strip.zero_()
+    forward, _ = timed(lambda: plainly(rows), clock)
+    collection, tokens = timed(lambda: sum_keys(model, rows, sums, budget), clock)
+    corpus = corpus_fingerprint(model.corpus, model.tokenizer)
+    moments = {
+        layer: SecondMoment(layer, gram.matrix() / tokens, tokens, model.origin, corpus)
+        for layer, gram in sums.items()
+    }
     found = {"tokens": tokens, "forward": tokens / forward, "collection": tokens / collection}
     return found | {"fingerprint": fingerprint}, moments
 
@@ -209,27 +218,18 @@ def opened(given: argparse.Namespace) -> LanguageModel:
     for folder in (Path(given.model), fixtures_dir() / "models" / given.model):
         if (folder / "config.json").is_file():
             model = LanguageModel.from_pretrained(folder, dtype=dtype, device=given.device)
-            model.corpus = beginning(model, given.tokens)
+            if given.tokens:
+                model.corpus = tuple(beginning(model.tokenizer, model.corpus, given.tokens))
             return model
     from kedit.models.full_models import configuration
-    from kedit.models.random_weights import random_model, reduced
+    from kedit.models.random_weights import key_size, random_model, reduced
 
     config = configuration(given.model)
     if given.width:
         config = reduced(config, blocks=given.blocks, width=given.width)
     name = f"{given.model}, random weights" + (f", {given.blocks} blocks of {given.width}" if given.width else "")
-    tokens = given.tokens or 2 * (getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+    tokens = given.tokens or 2 * key_size(config)
     return random_model(config, seed=given.seed, dtype=dtype, device=given.device, name=name, corpus_tokens=tokens)
-
-
-def beginning(model: LanguageModel, tokens: int) -> tuple[str, ...]:
-    """The first texts of the corpus with at least so many tokens together; all for 0."""
-    if not tokens:
-        return model.corpus
-    counted = accumulate(
-        len(row.ids) for row in encode(model.tokenizer, [Text(Prompt(t, "", "")) for t in model.corpus])
-    )
-    return model.corpus[: 1 + sum(one < tokens for one in counted)]
 
 
 def machine(clock: Clock) -> str:

@@ -224,13 +224,16 @@ def _statistics_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
         description="Measure second moments of a model's keys, all layers in one pass. A run that was killed goes on "
         f"where it was. {_STATUS}",
     )
-    collect.add_argument("model", metavar="MODEL", help="a tiny model's name or a folder")
+    called = "a tiny model's name, a folder, a full model's name such as gpt-j-6b, or a hub id ORG/NAME"
+    collect.add_argument("model", metavar="MODEL", help=called)
     collect.add_argument("--corpus", required=True, metavar="CORPUS", help="wikitext, c4, or a file, one text a line")
     collect.add_argument("--tokens", type=int, metavar="N", help="how many (default: 10 for each dimension of a key)")
     collect.add_argument(
-        "--layers", nargs="+", default=[], metavar="L", help="such as 3 4 5 or 3-5 (default: those that MEMIT edits)"
+        "--layers", nargs="+", default=[], metavar="L", help="such as 3 4 5 or 3-5 (default: those of MEMIT's preset)"
     )
-    collect.add_argument("--out", metavar="DIR", help="folder of the collection (default: in kedit's cache)")
+    collect.add_argument(
+        "--out", metavar="DIR", help="folder of the collection (default: in kedit's cache); editors find either"
+    )
     collect.add_argument("--shard", default="1/1", metavar="I/N", help="measure the I-th of N shards (default 1/1)")
     collect.add_argument("--dry-run", action="store_true", help="only say how long it will take, and the memory")
     merge = words.add_parser(
@@ -245,11 +248,13 @@ def _statistics_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
         description="Check every file of a collection, and whether keys of a fresh sample have the size that it "
         "promises. The exit status is 0 if all is right, 1 if a file is wrong, 2 for wrong usage.",
     )
-    verify.add_argument("place", metavar="DIR|MODEL", help="folder of a collection, or a model for all of its own")
+    verify.add_argument("place", metavar="DIR|MODEL", help=f"folder of a collection, or for all of a model's: {called}")
     verify.add_argument("--model", metavar="MODEL", help="of the collection in DIR (default: the one it was made with)")
+    dtypes = ("float32", "bfloat16", "float16")
+    collect.add_argument("--dtype", choices=dtypes, default="float32", help="of the weights (default float32)")
+    verify.add_argument("--dtype", choices=dtypes, help="of the weights (default: that of the collection)")
     verify.add_argument("--corpus", metavar="CORPUS", help="for the sample (default: the one it was made with)")
     for word in (collect, verify):
-        word.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of weights")
         word.add_argument("--device", default="cpu", metavar="NAME", help="such as cuda:0 (default cpu)")
     for word in (collect, merge, verify):
         word.add_argument("--json", action="store_true", help="print JSON on stdout")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -27,16 +27,30 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def one_at_a_time(path: Path, *, wait: float = WAIT) -> Iterator[None]:
+def one_at_a_time(path: Path, *, wait: float = WAIT, refusal: Exception | None = None) -> Iterator[None]:
     """Be the only process in here, by a lock on the file `path`, which stays.
 
-    It is a lock of the operating system, which ends with the process that holds it. It only saves work: where the
-    folder cannot be written, or after `wait` seconds, the process goes on without it.
+    It is a lock of the operating system, which ends with the process that holds it. Without a `refusal` it only saves
+    work: where the folder cannot be written, or after `wait` seconds, the process goes on without it.
+
+    Args:
+        path: is made, with its folder.
+        wait: seconds, for another process to leave.
+        refusal: is raised if another process is still in here after that.
+
+    Raises:
+        OSError: there is a `refusal`, and the file cannot be made.
     """
     lock = FileLock(path, timeout=wait)
-    with suppress(OSError, NotImplementedError, Timeout):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+    except Timeout as error:
+        if refusal is not None:
+            raise refusal from error
+    except (OSError, NotImplementedError):
+        if refusal is not None:
+            raise
     try:
         yield
     finally:

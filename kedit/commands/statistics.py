@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 import time
@@ -16,14 +15,16 @@ from typing import Any
 from safetensors.torch import load_file
 
 from kedit.commands.answers import Answer, load_model, plural
-from kedit.editors.memit import MemitSettings
-from kedit.editors.settings import resolve
 from kedit.files import cache_folder
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
+from kedit.probing.layers import EDITOR, preset_layers
 from kedit.statistics.collecting import Estimate, collect, estimate, make_plan
 from kedit.statistics.corpora import Corpus, open_corpus
 from kedit.statistics.errors import StatisticsError
-from kedit.statistics.shards import Plan, alone_in, merge, read_shard, shard_files
+from kedit.statistics.offering import default_folder, offer
+from kedit.statistics.second_moments import dtype_option
+from kedit.statistics.shards import Plan, merge_alone, read_shard, shard_files
 from kedit.statistics.spectrum import DAMPING, Spectrum, spectrum
 from kedit.statistics.store import home_of, layers_in, metadata_of
 from kedit.statistics.verifying import Finding, verify
@@ -43,14 +44,18 @@ def _collect(options: Namespace) -> Answer:
     index, shards = _shard(options.shard)
     model = load_model(options.model, options.dtype, options.device)
     corpus = open_corpus(options.corpus)
-    layers = _layers(options.layers) or resolve(MemitSettings, model, {}, name="memit").layers
+    layers = _layers(options.layers) or preset_layers(model)
+    if layers is None:
+        raise StatisticsError(
+            f"{EDITOR} has no preset for a model like {model.name}; name layers, such as --layers 3-8 (kedit probe "
+            "recommends some)"
+        )
     plan = make_plan(model, corpus, layers, tokens=options.tokens, shards=shards)
-    folder = Path(options.out) if options.out else _default_folder(plan)
+    folder = Path(options.out) if options.out else default_folder(plan, cache_folder())
     if options.dry_run:
-        told = estimate(model, corpus, plan)
+        told = estimate(model, corpus, plan, folder, index=index)
         return Answer({"folder": str(folder), "estimate": asdict(told)}, _estimated(told, plan, folder))
     progress = _Progress()
-    source = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
     try:
         shard = collect(
             model,
@@ -58,7 +63,7 @@ def _collect(options: Namespace) -> Answer:
             plan,
             folder,
             index=index,
-            source=source,
+            source=_source(options.model),
             before=lambda told: progress.say(*_estimated(told, plan, folder)),
             after=progress.tell,
         )
@@ -69,9 +74,9 @@ def _collect(options: Namespace) -> Answer:
     waiting = _unfinished(folder, shards)
     if waiting:
         return Answer(data | {"waiting": waiting}, [*lines, f"not yet there: shards {', '.join(map(str, waiting))}"])
-    with alone_in(folder, "layers"):
-        merge(folder)
-    answer = _described(folder, model)
+    merge_alone(folder)
+    offered = offer(folder, cache_folder())
+    answer = _described(folder, offered, model)
     short = sum(read_shard(path).tokens for path in shard_files(folder))
     if short < plan.tokens:
         lines.append(f"the corpus ended after {short} of {plural(plan.tokens, 'token')}")
@@ -80,25 +85,25 @@ def _collect(options: Namespace) -> Answer:
 
 def _merge(options: Namespace) -> Answer:
     folder = Path(options.folder)
-    with alone_in(folder, "layers"):
-        merge(folder)
-    return _described(folder)
+    merge_alone(folder, again=True)
+    return _described(folder, offer(folder, cache_folder()))
 
 
 def _verify(options: Namespace) -> Answer:
     folder = Path(options.place)
     if not (layers_in(folder) or shard_files(folder)):
-        model = load_model(options.place, options.dtype, options.device)
+        model = load_model(options.place, options.dtype or _collected_dtype(options.place), options.device)
         home = home_of(model.origin, cache_folder())
         folders = sorted(path for path in home.glob("*") if path.is_dir())
         if not folders:
             raise StatisticsError(
-                f"nothing was collected for {model.name} ({home}); collect it: "
-                f"kedit statistics collect {options.place} --corpus wikitext"
+                f"nothing was collected for {model.name} in {model.dtype} ({home}); collect it: "
+                f"kedit statistics collect {options.place} --corpus wikitext{dtype_option(model)}"
             )
     else:
         folders = [folder]
-        model = load_model(options.model or _told(folder, "model place"), options.dtype, options.device)
+        dtype = options.dtype or _word(folder, "dtype") or "float32"
+        model = load_model(options.model or _told(folder, "model place"), dtype, options.device)
     data: list[dict[str, Any]] = []
     lines: list[str] = []
     wrong = 0
@@ -147,16 +152,22 @@ def _layers(words: list[str]) -> list[int]:
     found: list[int] = []
     for word in words:
         first, sign, last = word.partition("-")
-        if not (first.isdigit() and (last.isdigit() if sign else True)):
+        if not (first.isdigit() and (last.isdigit() and int(first) <= int(last) if sign else True)):
             raise StatisticsError(f"--layers {word!r} is no layer; write numbers or ranges, such as 3-8")
         found += range(int(first), int(last or first) + 1)
     return found
 
 
-def _default_folder(plan: Plan) -> Path:
-    rest = f"{plan.revision} {plan.layers} {plan.shards} {plan.limit}"
-    name = f"{plan.corpus}-{plan.tokens}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
-    return home_of(plan.model, cache_folder()) / name
+def _source(name: str) -> str:
+    """What opens a model again from any folder."""
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
+
+
+def _collected_dtype(name: str) -> str:
+    """The dtype in which second moments of a model were collected, if it was one; else float32."""
+    collections = [path for path in (cache_folder() / "collected").glob("*/*") if path.is_dir()]
+    found = {_word(path, "dtype") for path in collections if _word(path, "model place") == _source(name)} - {""}
+    return found.pop() if len(found) == 1 else "float32"
 
 
 def _unfinished(folder: Path, shards: int) -> list[int]:
@@ -165,8 +176,8 @@ def _unfinished(folder: Path, shards: int) -> list[int]:
     return [index for index in range(1, shards + 1) if index not in found]
 
 
-def _told(folder: Path, name: str) -> str:
-    """What a collection says of itself."""
+def _word(folder: Path, name: str) -> str:
+    """What a collection says of itself; nothing if it does not."""
     for path in layers_in(folder).values():
         with suppress(StatisticsError):  # a damaged file is for `verify` to find
             if found := metadata_of(path).get(name):
@@ -174,8 +185,15 @@ def _told(folder: Path, name: str) -> str:
     for path in shard_files(folder):
         with suppress(StatisticsError):
             shard = read_shard(path)
-            if found := {"model place": shard.source, "corpus place": shard.place}.get(name):
+            if found := {"model place": shard.source, "corpus place": shard.place, "dtype": shard.dtype}[name]:
                 return found
+    return ""
+
+
+def _told(folder: Path, name: str) -> str:
+    """The place of the model or of the corpus of a collection."""
+    if found := _word(folder, name):
+        return found
     raise StatisticsError(f"{folder} does not tell its {name.removesuffix(' place')}; give --{name.split()[0]}")
 
 
@@ -199,12 +217,12 @@ def _estimated(told: Estimate, plan: Plan, folder: Path) -> list[str]:
     ]
 
 
-def _described(folder: Path, model: LanguageModel | None = None) -> Answer:
-    """Rank and condition of every layer of a collection."""
+def _described(folder: Path, offered: Path, model: LanguageModel | None = None) -> Answer:
+    """Rank and condition of every layer of a collection, and where editors find it."""
     data, rows = [], []
     for layer, path in layers_in(folder).items():
         matrix = load_file(path)["matrix"]
-        found = spectrum(matrix if model is None else matrix.to(model.device))
+        found = spectrum(matrix if model is None else matrix.to(doubles(model.weight(layer)[:0]).device))
         tokens = int(metadata_of(path)["tokens"])
         data.append({"layer": layer, "file": str(path), "tokens": tokens, "f": len(matrix), **asdict(found)})
         rows.append(_row(layer, tokens, len(matrix), found))
@@ -212,7 +230,8 @@ def _described(folder: Path, model: LanguageModel | None = None) -> Answer:
             rows.append(f"      {len(matrix) - tokens} tokens are missing for a full rank; editors refuse it")
     head = f"{'layer':>5} {'tokens':>12} {'per dim.':>8} {'rank':>13} {'eff. rank':>9} {'condition':>10} {'damped':>10}"
     note = f"damped: with {DAMPING:g} of the mean eigenvalue added, as MEMIT does"
-    return Answer({"layers": data}, [f"second moments in {folder}", head, *rows, note])
+    place = f"second moments in {folder}" + ("" if offered == folder else f"; editors find them in {offered}")
+    return Answer({"layers": data, "offered": str(offered)}, [place, head, *rows, note])
 
 
 def _row(layer: int, tokens: int, f: int, found: Spectrum) -> str:

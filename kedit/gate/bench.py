@@ -72,10 +72,9 @@ class Bench:
     def unedited(self, case: Case) -> dict[str, str]:
         """Fingerprint, dtype and device of the unedited model, as the report names them."""
         model = self.model(case)
-        dtype = str(next(model.module.parameters()).dtype).removeprefix("torch.")
         told = self.source(case).told
         facts = {"facts": told} if told else {}
-        return {"fingerprint": model.origin, "dtype": dtype, "device": str(model.device), **facts}
+        return {"fingerprint": model.origin, "dtype": model.dtype, "device": str(model.device), **facts}
 
     def source(self, case: Case) -> Source:
         """Facts that the model knows: of the tiny world named in its card (of seed 0 without a card), or real ones."""
@@ -98,10 +97,9 @@ class Bench:
         model = self.model(case)
         if model.corpus or collected_files(home_of(model.origin, cache_folder())):
             return ""
-        dtype = str(model.weight(0).dtype).removeprefix("torch.")
         return (
             f"{case.editor} needs second moments of {case.model}'s keys; give texts with --corpus FILE, or collect "
-            f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {dtype}"
+            f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {model.dtype}"
         )
 
     def facts_of(self, one: Candidate) -> Source:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,6 +160,7 @@ def load(one: Candidate, full: FullOptions) -> LanguageModel:
 
     from kedit.models.language_model import LanguageModel
     from kedit.models.random_weights import key_size, random_model
+    from kedit.statistics.portions import beginning
 
     dtype: torch.dtype = getattr(torch, one.dtype)
     if full.random_weights:
@@ -168,18 +169,9 @@ def load(one: Candidate, full: FullOptions) -> LanguageModel:
         return random_model(config, dtype=dtype, device=full.device, name=one.name, corpus_tokens=tokens)
     model = LanguageModel.from_pretrained(one.source, dtype=dtype, device=full.device, name=one.name)
     if full.corpus is not None:
-        model.corpus = tuple(_beginning(model, full.corpus))
+        with full.corpus.open(encoding="utf-8") as lines:
+            texts = filter(None, map(str.strip, lines))
+            model.corpus = tuple(beginning(model.tokenizer, texts, TOKENS_PER_KEY_DIMENSION * model.f))
         if not model.corpus:
             raise ModelError(f"--corpus {full.corpus}: has no texts; give a file with one text a line")
     return model
-
-
-def _beginning(model: LanguageModel, file: Path) -> Iterator[str]:
-    """The first texts of a file, until they have ten tokens for each dimension of a key."""
-    wanted = TOKENS_PER_KEY_DIMENSION * model.f
-    with file.open(encoding="utf-8") as lines:
-        for text in filter(None, map(str.strip, lines)):
-            yield text
-            wanted -= len(model.tokenizer(text).input_ids)
-            if wanted <= 0:
-                return

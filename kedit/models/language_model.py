@@ -179,6 +179,11 @@ class LanguageModel:
         return next(self.module.parameters()).device
 
     @property
+    def dtype(self) -> str:
+        """Name of the dtype of the edited weights, such as `bfloat16`."""
+        return str(self.weight(0).dtype).removeprefix("torch.")
+
+    @property
     def blocks(self) -> nn.ModuleList:
         """The transformer blocks."""
         blocks = self.module.get_submodule(self.architecture.blocks)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kedit.models.architectures import ModelError, architecture_of
+from kedit.models.random_weights import key_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -96,7 +97,7 @@ def memory_needed(
     blocks = module.get_submodule(row.blocks)
     matrix = module.get_parameter(f"{row.blocks}.0.{row.down}.weight")
     d = int(configuration.hidden_size)
-    f = matrix.numel() // d
+    f = key_size(configuration)
     size, single, double = dtype.itemsize, torch.float32.itemsize, torch.float64.itemsize
     # A block keeps about ten vectors of its hidden size (norms, queries, keys, values, outputs) and up to four of its
     # keys'; a read token keeps its logits and their float32 log-probabilities, there and back.

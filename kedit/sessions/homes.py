@@ -97,7 +97,7 @@ class Home:
             settings=Encoder(packages).encode(told, "the editor's settings"),
             model=model.name,
             source=content.source,
-            dtype=str(model.weight(0).dtype).removeprefix("torch."),
+            dtype=model.dtype,
             origin=model.origin,
             committed=len(steps) - len(free),
             updates=tuple(part for _, part in updates),

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kedit.files import one_at_a_time
 from kedit.models.activations import BATCH_TOKENS, chunks
 from kedit.models.language_model import LanguageModel
 from kedit.statistics.corpora import Corpus
 from kedit.statistics.errors import StatisticsError
-from kedit.statistics.gram import Gram, add_keys, gram_bytes
+from kedit.statistics.gram import Gram, add_keys, gram_bytes, sum_keys
 from kedit.statistics.portions import Portion, portions, row_limit
-from kedit.statistics.shards import Plan, Shard, alone_in, check_plan, read_shard, read_sums, write_shard
+from kedit.statistics.shards import Plan, Shard, check_plan, read_shard, read_sums, write_shard
+from kedit.statistics.store import layer_file
 
-__all__ = ["GPU_TOKENS", "PER_DIMENSION", "Estimate", "collect", "estimate", "make_plan"]
+__all__ = ["GPU_TOKENS", "PER_DIMENSION", "Estimate", "collect", "estimate", "make_plan", "pass_tokens"]
 
 # Tokens per key dimension where nothing else is asked for.
 PER_DIMENSION = 10
@@ -39,7 +41,7 @@ class Estimate:
         tokens: left to measure, of this shard.
         memory: bytes beside the weights while it runs: the sums, and one chunk's keys.
         weights: bytes of the model's parameters.
-        disk: bytes that the collection needs in the end, the shard and the second moments of all layers.
+        disk: bytes that are still needed in the folder, for the shard and for the second moments of all layers.
     """
 
     seconds: float
@@ -69,20 +71,26 @@ def make_plan(
     )  # fmt: skip
 
 
-def estimate(model: LanguageModel, corpus: Corpus, plan: Plan, *, done: float = 0.0, budget: int = 0) -> Estimate:
+def estimate(
+    model: LanguageModel, corpus: Corpus, plan: Plan, folder: Path, *, index: int = 1, budget: int = 0
+) -> Estimate:
     """Measure the first portion's middle chunk twice, the second time with a clock, and reckon from that.
 
     Args:
         model: unedited.
         corpus: its first portion is read.
         plan: of the collection.
-        done: share of the shard that is behind it.
+        folder: of the collection; what is there already is not counted. It need not be there.
+        index: which shard.
         budget: tokens of a forward pass; that of the device if 0.
 
     Raises:
-        StatisticsError: the corpus has no texts.
+        StatisticsError: the corpus has no texts, or the folder has another collection.
     """
-    size = _budget(model, plan, budget)
+    shard, present = _begun(folder, plan, index), 0
+    if shard.file(folder).is_file():
+        present = gram_bytes(plan.f)
+    size = pass_tokens(model, budget)
     begin = time.perf_counter()
     first = next(_stream(model, corpus, plan), None)
     if first is None:
@@ -97,7 +105,7 @@ def estimate(model: LanguageModel, corpus: Corpus, plan: Plan, *, done: float = 
     counted = add_keys(model, rows, sums)
     _settle(sums)
     measuring = (time.perf_counter() - begin) / counted
-    left = round((1 - done) * plan.tokens / plan.shards)
+    left = 0 if shard.is_complete else max(0, round(plan.tokens / plan.shards) - shard.tokens)
     weights = {id(one): one.numel() * one.element_size() for one in model.module.parameters()}
     strip = plan.f * plan.f // 8
     return Estimate(
@@ -106,7 +114,10 @@ def estimate(model: LanguageModel, corpus: Corpus, plan: Plan, *, done: float = 
         tokens=left,
         memory=len(plan.layers) * gram_bytes(plan.f) + 4 * strip + 4 * size * plan.f,
         weights=sum(weights.values()),
-        disk=len(plan.layers) * (plan.shards * gram_bytes(plan.f) + 8 * plan.f * plan.f),
+        disk=sum(
+            gram_bytes(plan.f) - present + (0 if layer_file(folder, layer).is_file() else 8 * plan.f * plan.f)
+            for layer in plan.layers
+        ),
     )
 
 
@@ -145,21 +156,25 @@ def collect(
             process is at it, the texts changed, or the disk is too full.
     """
     _check(model, plan, index)
-    with alone_in(folder, f"shard {index} of {plan.shards}"):
-        shard = Shard(plan, index, place=corpus.place, source=source)
+    name = f"shard {index} of {plan.shards}"
+    busy = StatisticsError(f"another process writes {name} in {folder}; wait, or name another folder")
+    with one_at_a_time(folder / f".{name}.lock", wait=0.0, refusal=busy):
+        shard = _begun(folder, plan, index)
         path = shard.file(folder)
-        sums = {layer: Gram(plan.f) for layer in plan.layers}
-        if path.is_file():
-            shard = read_shard(path)
-            check_plan(path, shard.plan, plan)
-            if shard.is_complete:
-                return shard
-            for layer, strips in read_sums(path, shard, plan.layers).items():
-                sums[layer].put(strips)
-        told = estimate(model, corpus, plan, done=min(1.0, shard.tokens * plan.shards / plan.tokens), budget=budget)
+        if shard.is_complete:
+            _check_all_texts(path, shard, _stream(model, corpus, plan))
+            return shard
+        # The estimate has sums of its own, so it comes before those of the shard.
+        told = estimate(model, corpus, plan, folder, index=index, budget=budget)
         before(told)
         _check_disk(folder, told)
-        size = _budget(model, plan, budget)
+        sums = {layer: Gram(plan.f) for layer in plan.layers}
+        if path.is_file():
+            for layer, strips in read_sums(path, shard, plan.layers).items():
+                sums[layer].put(strips)
+        else:
+            shard = replace(shard, place=corpus.place, source=source, dtype=model.dtype)
+        size = pass_tokens(model, budget)
         written, took = time.monotonic(), 0.0
         found = 0
         for portion in _stream(model, corpus, plan):
@@ -169,8 +184,7 @@ def collect(
                 continue
             counted = 0
             if portion.index % plan.shards == index - 1:
-                for chunk in chunks([len(row.ids) for row in portion.rows], size):
-                    counted += add_keys(model, [portion.rows[i] for i in chunk], sums)
+                counted = sum_keys(model, portion.rows, sums, size)
             shard = replace(
                 shard, done=portion.index + 1, tokens=shard.tokens + counted, documents=portion.documents,
                 fingerprint=portion.fingerprint,
@@ -190,8 +204,19 @@ def _stream(model: LanguageModel, corpus: Corpus, plan: Plan) -> Iterator[Portio
     return portions(model.tokenizer, corpus.texts(), limit=plan.limit, size=plan.portion, tokens=plan.tokens)
 
 
-def _budget(model: LanguageModel, plan: Plan, budget: int) -> int:
-    return max(plan.limit, budget or (GPU_TOKENS if model.device.type == "cuda" else BATCH_TOKENS))
+def pass_tokens(model: LanguageModel, asked: int = 0) -> int:
+    """Padded tokens of a forward pass, at least a row: as many as asked for, or what suits the device if 0."""
+    return max(row_limit(model), asked or (GPU_TOKENS if model.device.type == "cuda" else BATCH_TOKENS))
+
+
+def _begun(folder: Path, plan: Plan, index: int) -> Shard:
+    """How far a shard is in a folder; nothing is done where it has no file."""
+    shard = Shard(plan, index)
+    path = shard.file(folder)
+    if path.is_file():
+        shard = read_shard(path)
+        check_plan(path, shard.plan, plan)
+    return shard
 
 
 def _settle(sums: dict[int, Gram]) -> None:
@@ -216,6 +241,14 @@ def _check_disk(folder: Path, told: Estimate) -> None:
         raise StatisticsError(
             f"{folder} has {free / 1e9:.1f} GB of free space, {told.disk / 1e9:.1f} GB are needed; name another folder"
         )
+
+
+def _check_all_texts(path: Path, shard: Shard, stream: Iterator[Portion]) -> None:
+    """Whether a corpus still has the texts of a whole shard; nothing is measured."""
+    found, fingerprint = 0, ""
+    for portion in stream:
+        found, fingerprint = portion.index + 1, portion.fingerprint
+    _check_texts(path, shard, fingerprint if found == shard.done else "")
 
 
 def _check_texts(path: Path, shard: Shard, fingerprint: str) -> None:

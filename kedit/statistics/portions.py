@@ -15,7 +15,7 @@ from kedit.models.tokens import Row, Text, encode, tokenizer_fingerprint
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Portion", "portions", "row_limit", "rows_of"]
+__all__ = ["Portion", "beginning", "portions", "row_limit", "rows_of"]
 
 # Longest row, whatever the device; attention over longer ones costs more than it tells about keys.
 ROW_TOKENS = 2048
@@ -48,6 +48,15 @@ def row_limit(model: LanguageModel) -> int:
     """Most tokens of a row: the model's context, but at most 2048."""
     positions = getattr(model.module.config, "max_position_embeddings", None)
     return min(ROW_TOKENS, int(positions or ROW_TOKENS))
+
+
+def beginning(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], tokens: int) -> Iterator[str]:
+    """The first texts that have at least so many tokens together; all of them if they have fewer."""
+    for text in texts:
+        if tokens <= 0:
+            return
+        yield text
+        tokens -= len(tokenizer(text, padding=False, truncation=False, verbose=False)["input_ids"])
 
 
 def rows_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], limit: int) -> Iterator[tuple[str, list[Row]]]:

@@ -20,20 +20,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kedit.facts import Prompt
 from kedit.files import cache_folder, one_at_a_time, write_atomically
-from kedit.models.activations import BATCH_TOKENS, chunks
+from kedit.models.activations import BATCH_TOKENS
 from kedit.models.language_model import LanguageModel
-from kedit.models.tokens import Text, encode, tokenizer_fingerprint
+from kedit.models.tokens import tokenizer_fingerprint
 from kedit.statistics.errors import StatisticsError
-from kedit.statistics.gram import Gram, add_keys
+from kedit.statistics.gram import Gram, sum_keys
+from kedit.statistics.portions import row_limit, rows_of
 from kedit.statistics.store import collected_files, home_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "FORMAT", "SecondMoment", "StatisticsError", "corpus_fingerprint", "load", "measure", "save", "second_moments"
+    "FORMAT", "SecondMoment", "StatisticsError", "corpus_fingerprint", "dtype_option", "load", "measure", "save",
+    "second_moments",
 ]  # fmt: skip
 
 FORMAT = "kedit second moment 2"
@@ -123,7 +124,8 @@ def measure(
 ) -> dict[int, SecondMoment]:
     """Stream the texts once through the model as it is now and sum `k k^T` for all layers, in float64.
 
-    Every real token counts once, the first included; padding never does.
+    Every real token counts once, the first included; padding never does. A text longer than the model's context is cut
+    into rows, as `kedit statistics collect` cuts it.
 
     Raises:
         StatisticsError: no texts, or the model is not as it was loaded.
@@ -140,10 +142,8 @@ def measure(
             "the first edit, or pass the state of the session on"
         )
     sums = {layer: Gram(model.f, exact=True) for layer in ordered}
-    rows = encode(model.tokenizer, [Text(Prompt(text, "", "")) for text in texts if text])
-    counted = 0
-    for chunk in chunks([len(row.ids) for row in rows], batch_tokens):
-        counted += add_keys(model, [rows[i] for i in chunk], sums)
+    cut = rows_of(model.tokenizer, filter(None, texts), row_limit(model))
+    counted = sum_keys(model, [row for _, rows in cut for row in rows], sums, batch_tokens)
     corpus = corpus_fingerprint(texts, model.tokenizer)
     return {
         layer: SecondMoment(layer, total.matrix() / counted, counted, model.origin, corpus)
@@ -204,8 +204,14 @@ def _collected(model: LanguageModel, layers: Sequence[int], folder: Path) -> dic
             f"{model.name} has no corpus of its own, and of layers {', '.join(map(str, missing))} no second moments "
             f"were collected ({folder} {there}); collect them once: "
             f"kedit statistics collect MODEL --corpus wikitext --layers {' '.join(map(str, layers))}"
+            + dtype_option(model)
         )
     return {layer: load(found[layer], model=model, layer=layer) for layer in layers}
+
+
+def dtype_option(model: LanguageModel) -> str:
+    """What a command must say to load the model in its dtype; nothing for float32."""
+    return "" if model.dtype == "float32" else f" --dtype {model.dtype}"
 
 
 def _key(*parts: str) -> str:
@@ -243,7 +249,8 @@ def load(path: Path, *, model: LanguageModel, layer: int, corpus: str | None = N
         if told.get(name) != value:
             raise StatisticsError(
                 f"{path.name} was measured on another {name} ({told.get(name, 'unknown')[:16]}) than {model.name} "
-                f"needs ({value[:16]}); second moments of another {name} are refused, delete the file"
+                f"needs ({value[:16]}); second moments of another {name} are refused, "
+                f"{_other_dtype(told, model) if name == 'model' else ''}delete the file"
             )
     if not told.get("tokens", "").isdigit() or int(told["tokens"]) < 1:
         raise StatisticsError(f"{path.name} does not say of how many tokens it is the mean; delete it")
@@ -253,6 +260,14 @@ def load(path: Path, *, model: LanguageModel, layer: int, corpus: str | None = N
             f"diagonal), but a matrix of shape {tuple(matrix.shape)}; delete it"
         )
     return SecondMoment(layer, matrix.double(), int(told["tokens"]), model.origin, corpus)
+
+
+def _other_dtype(told: Mapping[str, str], model: LanguageModel) -> str:
+    """The mend for a model of which only the dtype may be another one."""
+    dtype = told.get("dtype", "")
+    if dtype == model.dtype:
+        return ""
+    return f"load the model in the dtype it was collected in{f', {dtype},' * bool(dtype)} or "
 
 
 def _is_second_moment(matrix: Tensor) -> bool:

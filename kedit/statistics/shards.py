@@ -10,30 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kedit.files import is_part, write_atomically
+from kedit.files import is_part, one_at_a_time, write_atomically
 from kedit.statistics.errors import StatisticsError
 from kedit.statistics.gram import Gram, edges, whole
 from kedit.statistics.second_moments import SecondMoment, save
 from kedit.statistics.store import layer_file, metadata_of
 
 __all__ = [
-    "Plan", "Shard", "alone_in", "check_plan", "check_sha256", "merge", "read_shard", "read_sums", "shard_files",
-    "write_shard",
+    "Plan", "Shard", "check_plan", "check_sha256", "is_merged", "merge", "merge_alone", "read_shard", "read_sums",
+    "shard_files", "write_shard",
 ]  # fmt: skip
 
 SHARD_FORMAT = "kedit key sums 1"
+# Seconds to wait for another process that adds shards up.
+MERGE_WAIT = 3600.0
 _NAME = re.compile(r"shard-(\d+)-of-(\d+)\.safetensors")
 
 
@@ -75,7 +75,8 @@ class Shard:
         documents: texts of the stream begun.
         fingerprint: of these texts.
         is_complete: whether the stream has ended.
-        place, source: what opens the corpus and the model again on the machine that measured; for people and `verify`.
+        place, source, dtype: what opens the corpus and the model again on the machine that measured; for people and
+            `verify`.
     """
 
     plan: Plan
@@ -87,29 +88,11 @@ class Shard:
     is_complete: bool = False
     place: str = ""
     source: str = ""
+    dtype: str = ""
 
     def file(self, folder: Path) -> Path:
         """Where it lies."""
         return folder / f"shard-{self.index}-of-{self.plan.shards}.safetensors"
-
-
-@contextmanager
-def alone_in(folder: Path, name: str) -> Iterator[None]:
-    """Be the only process that writes `name` in `folder`, which is made.
-
-    Raises:
-        StatisticsError: another one is at it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f".{name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise StatisticsError(f"another process writes {name} in {folder}; wait, or name another folder") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def shard_files(folder: Path) -> list[Path]:
@@ -167,6 +150,32 @@ def read_sums(path: Path, shard: Shard, layers: Sequence[int]) -> dict[int, list
     return found
 
 
+def merge_alone(folder: Path, *, again: bool = False, wait: float = MERGE_WAIT) -> None:
+    """`merge`, by one of the processes whose shards end together; the others wait for it.
+
+    Args:
+        folder: of the collection.
+        again: merge even if that was done.
+        wait: seconds, for another process.
+
+    Raises:
+        StatisticsError: as `merge`, or another process is still at it after `wait` seconds.
+    """
+    refusal = StatisticsError(f"another process adds the shards of {folder} up; wait, then run the command again")
+    with one_at_a_time(folder / ".layers.lock", wait=wait, refusal=refusal):
+        if again or not is_merged(folder):
+            merge(folder)
+
+
+def is_merged(folder: Path) -> bool:
+    """Whether every layer of a collection was written after its shards."""
+    shards = shard_files(folder)
+    layers = [layer_file(folder, layer) for layer in read_shard(shards[0]).plan.layers] if shards else []
+    if not layers or not all(path.is_file() for path in layers):
+        return False
+    return min(path.stat().st_mtime_ns for path in layers) >= max(path.stat().st_mtime_ns for path in shards)
+
+
 def merge(folder: Path) -> dict[int, Path]:
     """Add the shards of a folder and write the second moment of each layer; the shards stay.
 
@@ -206,6 +215,7 @@ def merge(folder: Path) -> dict[int, Path]:
         "row tokens": str(plan.limit),
         "corpus place": first.place,
         "model place": first.source,
+        "dtype": first.dtype,
     }
     written = {}
     for layer in plan.layers:

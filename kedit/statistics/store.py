@@ -37,14 +37,16 @@ def layers_in(folder: Path) -> dict[int, Path]:
 def collected_files(folder: Path) -> dict[int, Path]:
     """Layer -> its file in a collection, or in the one of most tokens of a folder of collections.
 
-    Raises:
-        StatisticsError: a file that cannot be read.
+    A file that cannot be read is taken where no other has the layer; whoever loads it is told what is wrong with it.
     """
     best: dict[int, tuple[int, Path]] = {}
     for collection in [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]:
         for layer, path in layers_in(collection).items():
-            tokens = metadata_of(path).get("tokens", "")
-            count = int(tokens) if tokens.isdigit() else 0
+            try:
+                tokens = metadata_of(path).get("tokens", "")
+                count = int(tokens) if tokens.isdigit() else 0
+            except StatisticsError:
+                count = -1
             if layer not in best or count > best[layer][0]:
                 best[layer] = count, path
     return {layer: path for layer, (_, path) in best.items()}

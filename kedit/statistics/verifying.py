@@ -6,18 +6,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from kedit.models.activations import BATCH_TOKENS, chunks
+from kedit.models.activations import BATCH_TOKENS
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row
 from kedit.statistics.corpora import Corpus
 from kedit.statistics.errors import StatisticsError
-from kedit.statistics.gram import Gram, add_keys
+from kedit.statistics.gram import Gram, sum_keys
 from kedit.statistics.portions import row_limit, rows_of
 from kedit.statistics.second_moments import SecondMoment, load
 from kedit.statistics.shards import check_sha256, read_shard, read_sums, shard_files
@@ -89,8 +90,9 @@ def _layer(path: Path, model: LanguageModel, layer: int, fresh: Tensor | None) -
         check_sha256(path)
     except StatisticsError as error:
         return Finding(path, str(error))
+    moment = replace(moment, matrix=moment.matrix.to(doubles(model.weight(layer)[:0]).device))
     found = spectrum(moment.matrix)
-    size = None if fresh is None else _size(moment, found, fresh)
+    size = None if fresh is None else _size(moment, found, fresh.to(moment.matrix.device))
     return Finding(path, _problem(moment, found, size), moment.tokens, found, size)
 
 
@@ -125,9 +127,7 @@ def _fresh(model: LanguageModel, corpus: Corpus, layers: Sequence[int], seen: in
     rows = _taken(rows_of(model.tokenizer, corpus.texts(), limit), seen)
     rows = rows or _taken(rows_of(model.tokenizer, corpus.texts(), limit), 0)
     sums = {layer: Gram(model.f) for layer in layers}
-    counted = 0
-    for chunk in chunks([len(row.ids) for row in rows], BATCH_TOKENS):
-        counted += add_keys(model, [rows[i] for i in chunk], sums)
+    counted = sum_keys(model, rows, sums, BATCH_TOKENS)
     return {layer: total.matrix() / counted for layer, total in sums.items()} if counted else {}
 
 

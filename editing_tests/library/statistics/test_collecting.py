@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from editing_tests.library.models.fake_devices import HOST, fake_devices, place, put
 from editing_tests.library.random_models import random_model
 from editing_tests.library.statistics.shard_examples import (
     LAYERS,
@@ -22,19 +26,29 @@ from editing_tests.library.statistics.shard_examples import (
     matrices,
     same_bits,
 )
+from kedit.files import one_at_a_time
 from kedit.models.activations import Site, read
 from kedit.models.language_model import LanguageModel
 from kedit.models.tokens import Row
 from kedit.statistics import StatisticsError, measure
 from kedit.statistics.collecting import Estimate, estimate, make_plan
-from kedit.statistics.portions import Portion, portions
-from kedit.statistics.shards import merge, read_shard
+from kedit.statistics.gram import Gram
+from kedit.statistics.portions import Portion, beginning, portions
+from kedit.statistics.shards import merge, merge_alone, read_shard, read_sums
 
 SHARD = "shard-1-of-1.safetensors"
 
 
 class Stopped(Exception):
     """What stands for a kill that a process survives."""
+
+
+def stop_after(tokens: int) -> Callable[[int, int], None]:
+    def stop(done: int, _of: int) -> None:
+        if done > tokens:
+            raise Stopped
+
+    return stop
 
 
 def cut(tokens: int, size: int, texts: list[str] = TEXTS, limit: int = 96) -> list[Portion]:
@@ -74,9 +88,9 @@ def cut_for(model: object, tokens: int) -> list[Portion]:
 
 
 def test_all_tokens_of_a_corpus_that_ends_give_what_measure_gives(tmp_path: Path) -> None:
-    texts = [text for text in TEXTS if text != TEXTS[5]]
-    shard = collected(tmp_path, tokens=10**6, texts=texts)
-    expected = measure(random_model("gpt2"), texts, LAYERS)
+    """The sixth one is longer than the model's context."""
+    shard = collected(tmp_path, tokens=10**6)
+    expected = measure(random_model("gpt2"), TEXTS, LAYERS)
     assert shard.is_complete and shard.tokens == expected[0].tokens
     for layer, matrix in matrices(tmp_path).items():
         torch.testing.assert_close(matrix, expected[layer].matrix, rtol=1e-5, atol=1e-6)
@@ -209,6 +223,55 @@ def test_a_shard_goes_on_with_its_own_model_texts_and_size_only(tmp_path: Path) 
         collected(tmp_path, texts=TEXTS[:3])
 
 
+def test_a_finished_shard_still_belongs_to_its_texts(tmp_path: Path) -> None:
+    collected(tmp_path)
+    for texts in (["A new beginning", *TEXTS], [*TEXTS[:20], "Another one", *TEXTS[20:]], TEXTS[:3], []):
+        with pytest.raises(StatisticsError, match="the texts of texts are others than when the shard was begun"):
+            collected(tmp_path, texts=texts)
+    collected(tmp_path / "all", tokens=10**6, texts=TEXTS[:50])
+    with pytest.raises(StatisticsError, match="the texts of texts are others than when the shard was begun"):
+        collected(tmp_path / "all", tokens=10**6, texts=TEXTS[:51])
+    assert collected(tmp_path / "all", tokens=10**6, texts=TEXTS[:50]).is_complete
+
+
+def test_two_shards_that_end_together_are_added_once(tmp_path: Path) -> None:
+    for index in (1, 2):
+        collected(tmp_path, index=index, shards=2)
+    with ThreadPoolExecutor(1) as other:
+        with one_at_a_time(tmp_path / ".layers.lock"):
+            with pytest.raises(StatisticsError, match=r"another process adds the shards of .* up; wait"):
+                merge_alone(tmp_path, wait=0.0)
+            waiting = other.submit(merge_alone, tmp_path)
+            path = merge(tmp_path)[0]
+            written = path.stat().st_ino
+        waiting.result()
+    assert path.stat().st_ino == written
+    merge_alone(tmp_path, again=True)
+    assert path.stat().st_ino != written
+    path.unlink()
+    merge_alone(tmp_path)
+    assert path.is_file()
+
+
+def test_sums_of_a_device_without_float64_are_on_the_host() -> None:
+    keys = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    for exact in (False, True):
+        gram = Gram(24, exact=exact)
+        with fake_devices():
+            gram.add(put(keys.clone(), torch.device("mps")))
+            assert {place(strip) for strip in gram.strips} == {HOST}
+        torch.testing.assert_close(gram.matrix(), keys.double().T @ keys.double(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_beginning_of_texts_has_the_tokens_asked_for() -> None:
+    tokenizer = random_model("gpt2").tokenizer
+    found = list(beginning(tokenizer, iter(TEXTS), 100))
+    counts = [len(tokenizer(text)["input_ids"]) for text in found]
+    assert found == TEXTS[: len(found)] and sum(counts[:-1]) < 100 <= sum(counts)
+    assert list(beginning(tokenizer, TEXTS[:3], 10**6)) == TEXTS[:3]
+    assert not list(beginning(tokenizer, TEXTS, 0))
+
+
 def test_two_processes_do_not_write_one_shard(tmp_path: Path) -> None:
     def again(_done: int, _of: int) -> None:
         collected(tmp_path)
@@ -244,9 +307,33 @@ def test_the_estimate_comes_first_and_counts_what_is_left(tmp_path: Path) -> Non
     strips = sum(8 * 3 * 3 * n for n in range(1, 9))  # keys of size 24, eight strips of height 3
     assert first.disk == 2 * (strips + 8 * 24 * 24)
     assert first.weights == sum(4 * one.numel() for one in model.module.parameters())
-    plan = make_plan(model, corpus_of(), LAYERS, shards=4)
-    assert plan.tokens == 10 * model.f
-    assert estimate(model, corpus_of(), plan, done=0.5).tokens == 30
+    assert make_plan(model, corpus_of(), LAYERS).tokens == 10 * model.f
+    plan = make_plan(model, corpus_of(), LAYERS, tokens=TOKENS, shards=2)
+    with pytest.raises(Stopped):
+        collected(tmp_path / "parts", shards=2, every=0.0, after=stop_after(1200))
+    begun = read_shard(tmp_path / "parts" / "shard-1-of-2.safetensors")
+    left = estimate(model, corpus_of(), plan, tmp_path / "parts")
+    assert begun.tokens > 0 and left.tokens == TOKENS // 2 - begun.tokens
+    assert left.disk == 2 * 8 * 24 * 24
+    other = estimate(model, corpus_of(), plan, tmp_path / "parts", index=2)
+    assert other.tokens == TOKENS // 2 and other.disk == first.disk
+
+
+def test_what_goes_on_needs_the_rest_of_the_disk_and_one_set_of_sums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Stopped):
+        collected(tmp_path, every=0.0, after=stop_after(1200))
+    steps: list[str] = []
+
+    def noted(*given: Any) -> Any:
+        steps.append("read")
+        return read_sums(*given)
+
+    monkeypatch.setattr("kedit.statistics.collecting.read_sums", noted)
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=2 * 8 * 24 * 24))
+    assert collected(tmp_path, before=lambda _told: steps.append("estimated")).is_complete
+    assert steps == ["estimated", "read"]
 
 
 def test_a_full_disk_is_seen_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,16 +11,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from editing_tests.library.models.fake_devices import ONE, fake_devices, place, put
 from editing_tests.library.random_models import random_model
-from editing_tests.library.statistics.shard_examples import TEXTS, damage
+from editing_tests.library.statistics.shard_examples import TEXTS, collected, damage, matrices
 from kedit import cli
 from kedit.commands.answers import load_model
 from kedit.editors import load_editor
 from kedit.facts import Fact, Prompt
 from kedit.sessions import EditSession
+from kedit.statistics import StatisticsError, second_moments
 from kedit.statistics.gram import add_keys
 from kedit.statistics.shards import sha256_of
-from kedit.statistics.store import metadata_of
+from kedit.statistics.spectrum import spectrum
+from kedit.statistics.store import home_of, metadata_of
+from kedit.statistics.verifying import verify
 
 
 class Command:
@@ -96,6 +100,70 @@ def test_a_model_without_a_corpus_edits_with_what_was_collected(command: Command
     assert report is not None
 
 
+def test_a_named_folder_is_found_by_editors_too(command: Command) -> None:
+    model = load_model("model")
+    other = command.json(*COLLECT, "--out", "moments", "--shard", "1/2")
+    assert "offered" not in other
+    with pytest.raises(StatisticsError, match="collect them once"):
+        second_moments(model, [0])
+    found = command.json(*COLLECT, "--out", "moments", "--shard", "2/2")
+    assert Path(found["offered"]).is_relative_to(home_of(model.origin, Path("cache").resolve()))
+    moments = second_moments(model, [0, 2, 3])
+    for layer, moment in moments.items():
+        assert torch.equal(moment.matrix, load_file(f"moments/layer-{layer}.safetensors")["matrix"])
+    for path in Path(found["offered"]).iterdir():
+        path.unlink()
+    assert command("merge", "moments") == 0 and f"editors find them in {found['offered']}" in command.out
+    assert second_moments(model, [0])[0].tokens == 3000
+    Path("elsewhere").mkdir()
+    Path("elsewhere/texts.txt").write_text("\n".join(reversed(TEXTS)), encoding="utf-8")
+    words = [word.replace("texts.txt", "elsewhere/texts.txt") for word in COLLECT]
+    places = {command.json(*one, "--out", f"out {i}")["offered"] for i, one in enumerate((COLLECT, words, COLLECT))}
+    assert len(places) == 2, "other texts of the same name have a folder of their own"
+    assert command(*words, "--out", "moments", "--shard", "1/2") == 2
+    assert "the texts of texts.txt are others than when the shard was begun" in command.err
+
+
+def test_copies_where_there_are_no_links(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def across(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", across)
+    found = command.json(*COLLECT, "--out", "moments")
+    assert second_moments(load_model("model"), [0])[0].tokens == 3000
+    monkeypatch.setattr("shutil.copyfile", across)
+    assert command("merge", "moments") == 2 and "cannot be put where editors look" in command.err
+    assert Path(found["offered"], "layer-0.safetensors").is_file()
+
+
+def test_verify_takes_the_dtype_of_the_collection(command: Command) -> None:
+    assert command("verify", "model", "--dtype", "bfloat16") == 2
+    assert "collect model --corpus wikitext --dtype bfloat16" in command.err
+    assert command(*COLLECT, "--out", "moments", "--dtype", "bfloat16") == 0, command.err
+    for asked in ("moments", "model"):
+        assert command("verify", asked) == 0, command.out + command.err
+    assert command("verify", "moments", "--dtype", "float32") == 1
+    assert command.out.count("load the model in the dtype it was collected in, bfloat16, or delete the file") == 3
+
+
+def test_verify_computes_on_the_device_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("gpt2")
+    collected(tmp_path, model=model)
+    matrices(tmp_path)
+    places = []
+
+    def noted(matrix: torch.Tensor) -> Any:
+        places.append(place(matrix))
+        return spectrum(matrix)
+
+    monkeypatch.setattr("kedit.statistics.verifying.spectrum", noted)
+    for layer in range(model.n_blocks):
+        put(model.weight(layer), ONE)
+    with fake_devices():
+        found = verify(tmp_path, model, None)
+    assert places == [ONE, ONE] and not any(one.problem for one in found)
+
+
 def test_verify_says_what_is_wrong_with_each_file(command: Command) -> None:
     assert command(*COLLECT, "--out", "moments", "--device", "cpu", "--dtype", "float32") == 0, command.err
     found = command.json("verify", "moments", "--model", "model", "--corpus", "texts.txt")
@@ -153,7 +221,7 @@ def test_an_interrupted_run_goes_on_and_is_seen_until_then(command: Command, mon
         return add_keys(*given)
 
     with monkeypatch.context() as during:
-        during.setattr("kedit.statistics.collecting.add_keys", interrupted)
+        during.setattr("kedit.statistics.gram.add_keys", interrupted)
         assert command(*COLLECT, "--out", "moments") == 1
     assert "interrupted; what is measured is in moments, the same command goes on from there" in command.err
     assert command(*COLLECT, "--out", "moments") == 0, command.err
@@ -163,8 +231,9 @@ def test_wrong_input_is_one_sentence(command: Command) -> None:
     for words, text in (
         ((*COLLECT, "--shard", "3/2"), "--shard '3/2' is none; write I/N"),
         (("collect", "model", "--corpus", "texts.txt", "--layers", "x"), "--layers 'x' is no layer"),
+        (("collect", "model", "--corpus", "texts.txt", "--layers", "5-3"), "--layers '5-3' is no layer; write numbers"),
         (("collect", "model", "--corpus", "texts.txt", "--layers", "9"), "layers [9] are not all in 0..3"),
-        (("collect", "model", "--corpus", "texts.txt"), "memit has no preset for a model"),
+        (("collect", "model", "--corpus", "texts.txt"), "such as --layers 3-8 (kedit probe recommends some)"),
         (("collect", "nothing", "--corpus", "texts.txt"), "nothing: neither one of"),
         (("collect", "model", "--corpus", "nothing", "--layers", "0"), "nothing is neither wikitext"),
         (("verify", "model"), "nothing was collected for model"),

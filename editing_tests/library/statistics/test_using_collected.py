@@ -10,6 +10,7 @@ import torch
 
 from editing_tests.library.random_models import random_model
 from editing_tests.library.statistics.shard_examples import collected, damage, matrices
+from kedit.models import LanguageModel
 from kedit.statistics import StatisticsError, second_moments
 from kedit.statistics.store import home_of, layer_file
 
@@ -67,5 +68,26 @@ def test_damaged_ones_are_refused(store: Path) -> None:
     with pytest.raises(StatisticsError, match=r"layer-0.safetensors holds no second moment"):
         second_moments(random_model("gpt2"), [0], cache=store)
     layer_file(folder, 0).write_bytes(layer_file(folder, 0).read_bytes()[:100])
+    assert second_moments(random_model("gpt2"), [0], cache=store)[0].tokens == 900, "another collection has it"
+    for name in ("a-few", "c-some"):
+        layer_file(folder.with_name(name), 0).unlink()
     with pytest.raises(StatisticsError, match=r"layer-0.safetensors is damaged"):
         second_moments(random_model("gpt2"), [0], cache=store)
+    assert second_moments(random_model("gpt2"), [2], cache=store)[2].tokens == 2000
+
+
+def test_the_same_model_in_another_dtype_is_told_which(tmp_path: Path) -> None:
+    full = random_model("gpt2")
+    half = LanguageModel(full.copy().module.to(torch.bfloat16), full.tokenizer)
+    collected(tmp_path / "half", model=half)
+    matrices(tmp_path / "half")
+    with pytest.raises(StatisticsError, match=r"load the model in the dtype it was collected in, bfloat16, or delete"):
+        second_moments(full, [0], collected=tmp_path / "half")
+    other = random_model("gpt2", seed=1)
+    with pytest.raises(StatisticsError, match=r"are refused, load the model in the dtype"):
+        second_moments(other, [0], collected=tmp_path / "half")
+    other = LanguageModel(other.module.to(torch.bfloat16), other.tokenizer)
+    with pytest.raises(StatisticsError, match=r"are refused, delete the file"):
+        second_moments(other, [0], collected=tmp_path / "half")
+    with pytest.raises(StatisticsError, match=r"--layers 0 --dtype bfloat16$"):
+        second_moments(half, [0], cache=tmp_path)

@@ -12,9 +12,9 @@ from kedit.experiments.experiment import ExperimentError, Row
 from kedit.experiments.setting import Setting
 from kedit.experiments.steps import edit_all, score_rows
 from kedit.locate_then_edit.pipeline import Session
-from kedit.models.activations import BATCH_TOKENS, chunks
+from kedit.models.activations import BATCH_TOKENS
 from kedit.models.language_model import LanguageModel
-from kedit.statistics.gram import Gram, add_keys
+from kedit.statistics.gram import Gram, sum_keys
 from kedit.statistics.portions import portions, row_limit
 from kedit.statistics.second_moments import SecondMoment
 
@@ -70,10 +70,7 @@ def _measured(
     texts: Sequence[str] = random.Random(seed).sample(model.corpus, len(model.corpus))
     sums = {layer: Gram(model.f, exact=True) for layer in known}
     stream = portions(model.tokenizer, texts, limit=row_limit(model), size=tokens, tokens=tokens)
-    counted = 0
-    for portion in stream:
-        for chunk in chunks([len(row.ids) for row in portion.rows], BATCH_TOKENS):
-            counted += add_keys(model, [portion.rows[i] for i in chunk], sums)
+    counted = sum(sum_keys(model, portion.rows, sums, BATCH_TOKENS) for portion in stream)
     return {
         layer: SecondMoment(layer, total.matrix() / counted, max(counted, model.f), model.origin, known[layer].corpus)
         for layer, total in sums.items()
