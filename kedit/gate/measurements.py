@@ -53,9 +53,9 @@ SINGLE_EDITS = 16
 BATCH_DRAWS = 3
 BATCH_FACTS = 30
 # Many pairs, because two facts take nearly always and the bound is near to that; from four facts on it is far below.
-SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 50, 4: 4, 8: 3, 12: 3}
+SAME_SUBJECT_DRAWS: Mapping[int, int] = {2: 40, 4: 4, 8: 3, 12: 3}
 DENSITY_DRAWS = 2
-PAIRED_TRIALS = 8
+PAIRED_TRIALS = 6
 # Where the first of several edits is looked at: right after its own, after one more, and at the end, which is judged.
 FIRST_EDIT_LENGTHS = (1, 2, 8)
 SEQUENCE_EDITS = 200

@@ -42,7 +42,7 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
     left_out = _leave_out(
         items,
         lambda item: (
-            (bool(options.editors) and not any(item.get_closest_marker(name) for name in wanted))
+            ((bool(options.editors) or options.full is not None) and not any(item.get_closest_marker(name) for name in wanted))
             or (options.full is None and item.get_closest_marker(FULL_MODEL) is not None)
             or (options.full is not None and _asks_for_more(item, options.full))
         ),
