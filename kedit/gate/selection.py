@@ -39,10 +39,11 @@ def prepare(items: list[pytest.Item], options: GateOptions, run: Callable[[], Ga
         pytest.UsageError: a property test without gate or id, or without a threshold of its own.
     """
     wanted = (PROPERTY, TABLE, FULL_MODEL) if options.tables else (PROPERTY, FULL_MODEL)
+    judges = bool(options.editors) or options.full is not None
     left_out = _leave_out(
         items,
         lambda item: (
-            ((bool(options.editors) or options.full is not None) and not any(item.get_closest_marker(name) for name in wanted))
+            (judges and not any(item.get_closest_marker(name) for name in wanted))
             or (options.full is None and item.get_closest_marker(FULL_MODEL) is not None)
             or (options.full is not None and _asks_for_more(item, options.full))
         ),
