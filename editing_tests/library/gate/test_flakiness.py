@@ -35,7 +35,7 @@ def rows_of(*reports):
 
 def test_the_settings_vary_seed_processes_and_threads():
     found = settings(20)
-    assert found[:4] == [Setting(0, 1, 1), Setting(1, 2, 1), Setting(2, 1, 2), Setting(3, 2, 2)]
+    assert found[:4] == [Setting(0, 1, 1), Setting(1, 2, 1), Setting(2, 1, 2), Setting(3, 2, 1)]
     assert len({one.seed for one in found}) == len({one.name for one in found}) == 20
     assert settings(4) == found[:4]
 
