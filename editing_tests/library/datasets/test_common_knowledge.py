@@ -193,7 +193,9 @@ def test_the_page_has_the_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "subjects"), [(published.s2rke, 4), (published.counterfact, 4), (published.own, 4)], ids=lambda x: str(x)
+    ("make", "subjects"),
+    [(published.s2rke, 4), (published.counterfact, 4), (published.own, 4)],
+    ids=["s2rke", "counterfact", "own"],
 )
 def test_groups_of_any_format_are_drawn_from(tmp_path: Path, make: Any, subjects: int) -> None:
     path = written(tmp_path, [make(n) for n in range(4)])
