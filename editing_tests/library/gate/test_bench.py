@@ -10,16 +10,18 @@ import torch
 
 from kedit.gate.bench import Bench
 from kedit.gate.cases import Case
-from kedit.worlds import World
+from kedit.worlds import Sampler, World
 
 
 @pytest.mark.parametrize("card", [None, '{"recipe": {"seed": 1, "world_seed": 3}}'])
 def test_the_world_is_the_one_the_model_was_trained_on(tmp_path, card):
     if card is not None:
         (tmp_path / "card.json").write_text(card)
-    world = Bench(SimpleNamespace()).world(Case("memit", tmp_path.name, str(tmp_path)))
-    assert world.entries == World.generate(0 if card is None else 3).entries
-    assert World.generate(0).entries != World.generate(3).entries
+    run = SimpleNamespace(options=SimpleNamespace(full=None))
+    found = Bench(run).source(Case("memit", tmp_path.name, str(tmp_path)))
+    world, other = (World.generate(seed) for seed in ((0, 3) if card is None else (3, 0)))
+    assert found.sampler.distinct(5, 1) == Sampler(world).distinct(5, 1) != Sampler(other).distinct(5, 1)
+    assert found.texts(5, 1) == world.held_out(5, 1) != other.held_out(5, 1)
 
 
 THREADS = """
