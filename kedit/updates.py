@@ -122,9 +122,8 @@ class Snapshot:
 
     def restore(self, model: LanguageModel) -> None:
         """Write the snapshot back, bit for bit."""
-        with torch.no_grad():
-            for name, stored in self.weights.items():
-                model.parameter(name).copy_(stored)
+        for name, stored in self.weights.items():
+            model.write(name, stored)
         if model.memory is not self.memory:
             model.attach(self.memory)
 
@@ -177,9 +176,8 @@ class Update:
         fresh = {name: self.stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
         snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh}, model.memory)
         try:
-            with torch.no_grad():
-                for name, weight in fresh.items():
-                    parameters[name].copy_(weight)
+            for name, weight in fresh.items():
+                model.write(name, weight)
             if self.memory is not None:
                 model.attach(self.memory)
         except BaseException:  # a memory that cannot be attached, or an interrupt

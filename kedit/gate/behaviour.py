@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from kedit.facts import Fact, Prompt
 from kedit.gate.inspection import digest, digests
 from kedit.models.language_model import LanguageModel
 from kedit.models.scoring import score_targets
+from kedit.models.sharing import own_storage
 from kedit.models.tokens import Text, encode
 from kedit.updates import Update
 
@@ -78,14 +79,16 @@ def decodes(model: LanguageModel, fact: Fact) -> bool:
 
 
 def independent(model: LanguageModel) -> LanguageModel:
-    """A twin that shares nothing with `model`: own weights, own tokenizer, nothing remembered, and every eighth text of
-    the corpus, enough for second moments of so small a model."""
-    return _twin(model, lambda module: module)
+    """A twin with its own tokenizer, of which nothing is remembered, with every eighth text of the corpus, enough for
+    second moments of so small a model. It has weights of its own, unless copies of the model share them."""
+    return _renewed(model.copy())
 
 
 def converted(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
     """An `independent` twin whose weights were rounded to `dtype`."""
-    return _twin(model, lambda module: nn.Module.to(module, dtype))
+    twin = model.copy()
+    nn.Module.to(twin.module, dtype)
+    return _renewed(twin)
 
 
 def reordered(model: LanguageModel, seed: int) -> LanguageModel:
@@ -94,20 +97,23 @@ def reordered(model: LanguageModel, seed: int) -> LanguageModel:
     The rows of the up-projections and the columns of the down-projection are permuted together, so that what is
     remembered from `model` does not fit the twin although names and shapes are the same.
     """
-    twin = independent(model)
+    twin = model.copy()
     generator = torch.Generator().manual_seed(seed)
     for layer, block in enumerate(twin.blocks):
         order = torch.randperm(twin.f, generator=generator).to(twin.weight(layer).device)
-        with torch.no_grad():
-            twin.weight(layer).copy_(twin.weight(layer)[:, order].clone())
-            for path in twin.architecture.up:
-                name = f"{twin.architecture.blocks}.{layer}.{path}"
-                weight, turned = twin.parameter(f"{name}.weight"), twin.is_transposed(f"{name}.weight")
-                weight.copy_(weight[:, order].clone() if turned else weight[order].clone())
-                bias = getattr(block.get_submodule(path), "bias", None)
-                if isinstance(bias, Tensor):
-                    bias.copy_(bias[order].clone())
-    return LanguageModel(twin.module, twin.tokenizer, name=twin.name, corpus=twin.corpus)
+        path = f"{twin.architecture.blocks}.{layer}"
+        _permute(twin, twin.weight_name(layer), order, column=True)
+        for up in twin.architecture.up:
+            _permute(twin, f"{path}.{up}.weight", order)
+            if isinstance(getattr(block.get_submodule(up), "bias", None), Tensor):
+                _permute(twin, f"{path}.{up}.bias", order)
+    return _renewed(twin)
+
+
+def _permute(model: LanguageModel, name: str, order: Tensor, *, column: bool = False) -> None:
+    """Rows, or columns, of a parameter in math orientation in another order."""
+    stored = model.parameter(name).detach()
+    model.write(name, stored[:, order] if column != model.is_transposed(name) else stored[order])
 
 
 def moved(model: LanguageModel, folder: Path) -> LanguageModel:
@@ -116,9 +122,13 @@ def moved(model: LanguageModel, folder: Path) -> LanguageModel:
     try:
         model.save(folder)
         place = "auto" if spread else model.device
-        return LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=place)
+        found = LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a full model has gigabytes
+    if model.shares:
+        own_storage(found.module)
+        found.shares = True
+    return found
 
 
 def bits(model: LanguageModel, update: Update) -> dict[str, str]:
@@ -130,8 +140,5 @@ def bits(model: LanguageModel, update: Update) -> dict[str, str]:
     return found
 
 
-def _twin(model: LanguageModel, change: Callable[[nn.Module], nn.Module]) -> LanguageModel:
-    held = model.copy()
-    module = held.module
-    change(module)
-    return LanguageModel(module, copy.deepcopy(model.tokenizer), name=model.name, corpus=model.corpus[::8])
+def _renewed(twin: LanguageModel) -> LanguageModel:
+    return twin.renewed(copy.deepcopy(twin.tokenizer), twin.corpus[::8])

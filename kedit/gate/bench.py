@@ -53,6 +53,18 @@ class Bench:
             self._models[case.folder] = self._load(case)
         return self._models[case.folder]
 
+    def damaged(self, case: Case) -> bool:
+        """Whether the unedited model, whose copies share its weights, is not as it was loaded; it is loaded anew then.
+
+        What writes such a weight in place, and not by an update, writes it in the unedited model too.
+        """
+        model = self._models.get(case.folder)
+        if model is None or not model.shares or model.fingerprint() == model.origin:
+            return False
+        del self._models[case.folder]
+        self._shared.clear()
+        return True
+
     def _load(self, case: Case) -> LanguageModel:
         full = self.run.options.full
         if full is None:
@@ -67,7 +79,9 @@ class Bench:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         (one,) = (one for one in self.run.candidates if one.source == case.folder)
-        return load(one, full)
+        model = load(one, full)
+        model.shares = True
+        return model
 
     def unedited(self, case: Case) -> dict[str, str]:
         """Fingerprint, dtype and device of the unedited model, as the report names them."""
@@ -160,8 +174,12 @@ class Gate:
 
     @cached_property
     def model(self) -> LanguageModel:
-        """An unedited copy for this test alone."""
+        """An unedited copy for this test alone; change it by updates, because copies of a full model share weights."""
         return self.base.copy()
+
+    def damaged(self) -> bool:
+        """Whether the test wrote into the unedited model; it is loaded anew then."""
+        return self._bench.damaged(self._case)
 
     def change_weights(self) -> None:
         """To be called before the editor is asked to edit a twin with other weights, whose second moments are other.

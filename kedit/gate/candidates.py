@@ -28,8 +28,11 @@ LARGE = 5e9
 # As many as an editor of several layers edits at most in the published configurations.
 EDITED_LAYERS = 6
 TOKENS_PER_KEY_DIMENSION = 10
-# The unedited model, the one that a test edits, and two more that protocols and comparisons go on with.
-MODELS_AT_ONCE = 4
+# Copies share weights, but a model that was written to a folder and read again does not, nor one whose hidden units
+# are in another order.
+MODELS_AT_ONCE = 2
+# Of a model that is edited, two copies of it, and what undo needs, each has edited matrices of its own.
+EDITED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ def _wrong_with_memory(name: str, config: PreTrainedConfig, dtype: str, device: 
 
     try:
         need = memory_needed(config, getattr(torch, dtype), layers=EDITED_LAYERS)
-        check_memory(replace(need, weights=MODELS_AT_ONCE * need.weights), device, name=name)
+        whole = replace(need, weights=MODELS_AT_ONCE * need.weights, edited=EDITED_AT_ONCE * need.edited)
+        check_memory(whole, device, name=name)
     except OutOfMemory as error:
         return [str(error)]
     except ModelError as error:
@@ -160,6 +164,7 @@ def load(one: Candidate, full: FullOptions) -> LanguageModel:
 
     from kedit.models.language_model import LanguageModel
     from kedit.models.random_weights import key_size, random_model
+    from kedit.models.sharing import own_storage
     from kedit.statistics.portions import beginning
 
     dtype: torch.dtype = getattr(torch, one.dtype)
@@ -168,6 +173,7 @@ def load(one: Candidate, full: FullOptions) -> LanguageModel:
         tokens = TOKENS_PER_KEY_DIMENSION * key_size(config)
         return random_model(config, dtype=dtype, device=full.device, name=one.name, corpus_tokens=tokens)
     model = LanguageModel.from_pretrained(one.source, dtype=dtype, device=full.device, name=one.name)
+    own_storage(model.module)
     if full.corpus is not None:
         with full.corpus.open(encoding="utf-8") as lines:
             texts = filter(None, map(str.strip, lines))

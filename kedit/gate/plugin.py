@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -227,13 +227,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             if raised is error:
                 raise
             raise raised from None
+        finally:
+            damaged = _damaged(pyfuncitem)
     if of_user:  # and the editor swallowed it
         raise KeyboardInterrupt
     deadlines = pyfuncitem.config.stash[_DEADLINES]
     if deadlines.passed:
         raise TimeoutError(f"the editor {overdue(deadlines.seconds)} and went on when it was told to end")
     judge.finish()
+    if damaged:
+        raise RuntimeError("weights of the unedited model were changed, and not by an update (see contract.pure-edit)")
     return result
+
+
+def _damaged(item: pytest.Function) -> bool:
+    gate = cast("Gate | None", item.funcargs.get("gate"))
+    return gate is not None and gate.damaged()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,6 +17,7 @@ from kedit.models.fingerprints import Fingerprints
 from kedit.models.folders import write_folder
 from kedit.models.memories import Memory
 from kedit.models.placement import check_device, check_folder, check_placement, device_map
+from kedit.models.sharing import shared_copy, write
 
 # A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class LanguageModel:
         name: for display only; nothing is decided by it.
         corpus: texts like those the model was trained on, for second moments; may be empty.
         origin: fingerprint of all parameters when this object was made; copies keep it.
+        shares: whether copies share the storage of weights until these are written; only `write` may change them then.
         n_blocks, d, f: number of blocks, hidden size, key size.
     """
 
@@ -63,6 +65,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.name = name
         self.corpus = tuple(corpus)
+        self.shares = False
         self._is_frozen = False
         self._derived: dict[Hashable, tuple[str, Any]] = {}
         self._fingerprints = Fingerprints()
@@ -147,17 +150,30 @@ class LanguageModel:
         write_folder(Path(folder), self.module, self.tokenizer, {CORPUS_FILE: "".join(f"{t}\n" for t in self.corpus)})
 
     def copy(self) -> LanguageModel:
-        """An independent copy of weights and memory as they are now, with the same origin and tokenizer."""
+        """A copy of weights and memory as they are now, with the same origin and tokenizer, independent if `shares` is
+        kept to."""
         memory = self.memory
         self.attach(None)  # its hooks would be copied too, and nobody could take them out
         try:
-            module = copy.deepcopy(self.module)
+            module = shared_copy(self.module) if self.shares else copy.deepcopy(self.module)
         finally:
             self.attach(memory)
         twin = LanguageModel(module, self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin)
         twin.attach(memory)
-        twin._derived, twin._fingerprints = self._derived, self._fingerprints
+        twin._derived, twin._fingerprints, twin.shares = self._derived, self._fingerprints, self.shares
         return twin
+
+    def renewed(self, tokenizer: PreTrainedTokenizerBase, corpus: Iterable[str]) -> LanguageModel:
+        """The same module, seen as if it had just been loaded: nothing is remembered of it but hashes, and `origin` is
+        of its weights as they are now."""
+        fresh = LanguageModel(self.module, tokenizer, name=self.name, corpus=corpus, origin=self.fingerprint())
+        fresh._fingerprints, fresh.shares = self._fingerprints, self.shares
+        return fresh
+
+    def write(self, name: str, stored: Tensor) -> None:
+        """Give the parameter of this full name the numbers of `stored`, in its own orientation and dtype; no copy sees
+        it."""
+        write(self.parameter(name), stored)
 
     @property
     def memory(self) -> Memory | None:

@@ -132,6 +132,34 @@ def test_an_editor_cannot_skip_what_it_fails(run, pytester):
     result.stdout.fnmatch_lines(["*contract.deterministic*failed*the editor raised NotPossibleHere: too hard*"])
 
 
+def test_what_is_written_into_the_unedited_model_is_found(run, pytester):
+    """Copies of a full model share weights with it, so an editor that writes in place spoils what comes after it."""
+    pytester.makepyfile(
+        careless="""
+        import torch
+        from kedit.editors import load_editor
+
+        class Careless:
+            def __init__(self):
+                self.editor = load_editor("ft-l")
+                self.name, self.tags = "careless", self.editor.tags
+                self.calls = 0
+
+            def edit(self, model, facts, state=None):
+                self.calls += 1
+                if self.calls == 1:
+                    with torch.no_grad():
+                        model.final_norm.weight.mul_(1.5)
+                return self.editor.edit(model, facts, state)
+        """
+    )
+    args = ["-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "careless:Careless"]
+    result = run(suite_folder(), *args, "-k", "batch_order or exact_undo or test_single")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes()["failed"] == 1  # what comes after it finds the model as it was loaded
+    result.stdout.fnmatch_lines(["contract.batch-order*failed*weights of the unedited model were changed*"])
+
+
 @pytest.mark.parametrize(
     ("records", "words"),
     [
