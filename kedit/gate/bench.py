@@ -105,12 +105,16 @@ class Bench:
         return self._worlds[seed]
 
     def lacking(self, case: Case) -> str:
-        """What the editor needs of a full model and is not there: second moments of its keys; empty if nothing."""
-        if self.run.options.full is None or not self.run.editors[case.editor].tags.needs_statistics:
+        """What the editor needs of a full model and is not there: second moments of its keys, or memory for its sums
+        over earlier edits; empty if nothing."""
+        full, tags = self.run.options.full, self.run.editors[case.editor].tags
+        if full is None or not (tags.needs_statistics or tags.history):
             return ""
+        from kedit.gate.candidates import too_large
+
         model = self.model(case)
-        if model.corpus or collected_files(home_of(model.origin, cache_folder())):
-            return ""
+        if not tags.needs_statistics or model.corpus or collected_files(home_of(model.origin, cache_folder())):
+            return too_large(model, full.device) if tags.history else ""
         return (
             f"{case.editor} needs second moments of {case.model}'s keys; give texts with --corpus FILE, or collect "
             f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {model.dtype}"

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from kedit.models.language_model import LanguageModel
+    from kedit.models.memory import MemoryNeed
 
-__all__ = ["Candidate", "candidates", "load"]
+__all__ = ["Candidate", "candidates", "load", "too_large"]
 
 # Parameters from which on a model is a large one.
 LARGE = 5e9
@@ -145,13 +146,31 @@ def _wrong_with_memory(name: str, config: PreTrainedConfig, dtype: str, device: 
 
     try:
         need = memory_needed(config, getattr(torch, dtype), layers=EDITED_LAYERS)
-        whole = replace(need, weights=MODELS_AT_ONCE * need.weights, edited=EDITED_AT_ONCE * need.edited)
-        check_memory(whole, device, name=name)
+        check_memory(_at_once(need), device, name=name)
     except OutOfMemory as error:
         return [str(error)]
     except ModelError as error:
         raise pytest.UsageError(f"--model {name}: {error}") from error
     return []
+
+
+def too_large(model: LanguageModel, device: str) -> str:
+    """Why sums over earlier edits of a model, which is loaded, would not fit beside it; empty if they would."""
+    from kedit.models.memory import OutOfMemory, check_memory, memory_needed
+
+    dtype = model.weight(0).dtype
+    need = memory_needed(model.module.config, dtype, layers=EDITED_LAYERS, history=True)
+    # Second moments were counted when the model was looked for, and may be at hand by now.
+    beside = replace(_at_once(need), weights=(MODELS_AT_ONCE - 1) * need.weights, moments=0)
+    try:
+        check_memory(beside, device, name=f"editing {model.name} with sums over earlier edits")
+    except OutOfMemory as error:
+        return str(error)
+    return ""
+
+
+def _at_once(need: MemoryNeed) -> MemoryNeed:
+    return replace(need, weights=MODELS_AT_ONCE * need.weights, edited=EDITED_AT_ONCE * need.edited)
 
 
 def load(one: Candidate, full: FullOptions) -> LanguageModel:

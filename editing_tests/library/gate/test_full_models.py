@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from kedit.fact_files import record_of_fact
+from kedit.gate.candidates import EDITED_AT_ONCE, EDITED_LAYERS
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
+from kedit.models import LanguageModel
 from kedit.models.full_models import FULL_MODELS, configuration
+from kedit.models.memory import memory_needed
 from kedit.models.random_weights import reduced
 from kedit.paths import fixtures_dir
 from kedit.worlds import Sampler, World
@@ -80,6 +83,25 @@ def test_too_little_memory_is_told_before_loading(run, monkeypatch, nothing_here
     assert result.ret == pytest.ExitCode.OK
     assert result.parseoutcomes()["skipped"] == 1
     result.stdout.fnmatch_lines(["gpt2-xl  not judged:*GiB*"])
+
+
+def test_sums_that_would_not_fit_skip_the_editor_that_keeps_them(run, monkeypatch):
+    """D4S keeps a matrix of the keys' size for each layer, MEMIT does not."""
+    model = LanguageModel.from_pretrained(fixtures_dir() / "models" / "tiny-gpt2")
+    config, layers = model.module.config, EDITED_LAYERS
+    need, most = (memory_needed(config, torch.float32, layers=layers, history=one) for one in (False, True))
+    beside = need.weights + EDITED_AT_ONCE * need.edited + need.activations + need.solving
+    assert most.history > need.weights
+    # The model and all that any editor needs fit, and half of the sums.
+    room = beside + need.weights + need.moments + most.history // 2
+    free = iter([room, *([room - need.weights - need.moments] * 20)])
+    monkeypatch.setattr("kedit.models.memory.memory_at_hand", lambda _device: next(free))
+    args = ["-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "memit", "--editor", "d4s"]
+    result = run(suite_folder(), *args, "-k", "deterministic", "-rs")
+    assert result.ret == pytest.ExitCode.OK
+    outcomes = result.parseoutcomes()
+    assert (outcomes["passed"], outcomes["skipped"]) == (1, 1)
+    result.stdout.fnmatch_lines(["*sums over earlier edits needs * GiB on cpu*"])
 
 
 def test_a_run_without_the_marker_has_no_full_models(run):
