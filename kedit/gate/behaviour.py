@@ -122,7 +122,7 @@ def moved(model: LanguageModel, folder: Path) -> LanguageModel:
     try:
         model.save(folder)
         place = "auto" if spread else model.device
-        found = LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=place)
+        found = LanguageModel.from_pretrained(folder, dtype=model.weight(0).dtype, device=place, hashes=model.hashes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a full model has gigabytes
     if model.shares:

@@ -42,6 +42,7 @@ class LanguageModel:
         name: for display only; nothing is decided by it.
         corpus: texts like those the model was trained on, for second moments; may be empty.
         origin: fingerprint of all parameters when this object was made; copies keep it.
+        hashes: of tensors, remembered; copies share them.
         shares: whether copies share the storage of weights until these are written; only `write` may change them then.
         n_blocks, d, f: number of blocks, hidden size, key size.
     """
@@ -54,8 +55,9 @@ class LanguageModel:
         name: str = "model",
         corpus: Iterable[str] = (),
         origin: str | None = None,
+        hashes: Fingerprints | None = None,
     ) -> None:
-        """Wrap a loaded model.
+        """Wrap a loaded model; `hashes` may know some of its tensors from models before it.
 
         Raises:
             ModelError: unknown family, quantised or offloaded weights, a tokenizer without offsets, or logits that
@@ -68,7 +70,7 @@ class LanguageModel:
         self.shares = False
         self._is_frozen = False
         self._derived: dict[Hashable, tuple[str, Any]] = {}
-        self._fingerprints = Fingerprints()
+        self.hashes = Fingerprints() if hashes is None else hashes
         self._memory: Memory | None = None
         self._detach: Callable[[], None] | None = None
         self.architecture: Architecture = architecture_of(str(module.config.model_type))
@@ -93,6 +95,7 @@ class LanguageModel:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         name: str | None = None,
+        hashes: Fingerprints | None = None,
     ) -> LanguageModel:
         """Load a local folder in Hugging Face format; nothing is downloaded.
 
@@ -101,6 +104,7 @@ class LanguageModel:
             dtype: of the weights.
             device: one device, or `auto` to spread the blocks over all devices there are.
             name: for display; the folder's name otherwise.
+            hashes: of tensors that may be in it.
 
         Raises:
             ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged, the device
@@ -134,7 +138,7 @@ class LanguageModel:
             torch.nn.Module.to(module, torch.device(device))
         corpus_file = path / CORPUS_FILE
         corpus = corpus_file.read_text(encoding="utf-8").splitlines() if corpus_file.is_file() else ()
-        return cls(module, tokenizer, name=name or path.name, corpus=corpus)
+        return cls(module, tokenizer, name=name or path.name, corpus=corpus, hashes=hashes)
 
     def save(self, folder: str | Path) -> None:
         """Write weights as they are now, tokenizer and corpus as a plain Hugging Face folder, whole or not at all.
@@ -158,16 +162,18 @@ class LanguageModel:
             module = shared_copy(self.module) if self.shares else copy.deepcopy(self.module)
         finally:
             self.attach(memory)
-        twin = LanguageModel(module, self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin)
+        twin = LanguageModel(
+            module, self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin, hashes=self.hashes
+        )
         twin.attach(memory)
-        twin._derived, twin._fingerprints, twin.shares = self._derived, self._fingerprints, self.shares
+        twin._derived, twin.shares = self._derived, self.shares
         return twin
 
     def renewed(self, tokenizer: PreTrainedTokenizerBase, corpus: Iterable[str]) -> LanguageModel:
         """The same module, seen as if it had just been loaded: nothing is remembered of it but hashes, and `origin` is
         of its weights as they are now."""
-        fresh = LanguageModel(self.module, tokenizer, name=self.name, corpus=corpus, origin=self.fingerprint())
-        fresh._fingerprints, fresh.shares = self._fingerprints, self.shares
+        fresh = LanguageModel(self.module, tokenizer, name=self.name, corpus=corpus, hashes=self.hashes)
+        fresh.shares = self.shares
         return fresh
 
     def write(self, name: str, stored: Tensor) -> None:
@@ -274,7 +280,7 @@ class LanguageModel:
     def fingerprint(self, names: Iterable[str] | None = None) -> str:
         """Hash over names, dtypes, shapes and bytes of the given parameters (default: all, and the memory).
 
-        Of large models it is remembered under a checksum, so that asking again costs one look at every byte.
+        Of large models hashes are remembered under checksums, so that asking again costs one look at every byte.
 
         Raises:
             ModelError: a name is not a parameter.
@@ -283,7 +289,7 @@ class LanguageModel:
         held = {} if self._memory is None else self._memory.tensors
         if names is not None:
             named, held = {name: self.parameter(name) for name in names}, {}
-        return self._fingerprints.of([*sorted(named.items()), *sorted(held.items())])
+        return self.hashes.of([*sorted(named.items()), *sorted(held.items())])
 
     def parameter(self, name: str) -> nn.Parameter:
         """The stored parameter of this full name; raises ModelError if there is none."""
