@@ -63,13 +63,18 @@ def random_model(
             "configuration a larger one"
         )
     drawing = [where] if where.type == "cuda" else []
-    with torch.random.fork_rng(devices=drawing), torch.device(where):
-        torch.manual_seed(seed)
+    # As a folder is loaded: what positions are rotated by is made in float32 on the host, whatever dtype and device.
+    with torch.device("meta"):
         module = AutoModelForCausalLM.from_config(copy.deepcopy(configuration), dtype=dtype)
-        with torch.no_grad():
-            for parameter in module.parameters():
-                if parameter.dim() == 1:
-                    parameter.add_(SHAKE * torch.randn_like(parameter))
+    module.to_empty(device=where)
+    with torch.random.fork_rng(devices=drawing), torch.no_grad():
+        torch.manual_seed(seed)
+        for parameter in module.parameters():
+            parameter.zero_()
+        module.init_weights()
+        for parameter in module.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(SHAKE * torch.randn_like(parameter))
     corpus = random_texts(words, corpus_tokens, seed=seed) if corpus_tokens else ()
     return LanguageModel(module.eval(), words, name=name, corpus=corpus)
 

@@ -123,6 +123,21 @@ def test_a_saved_one_loads_again_with_its_tokens(name: str, tmp_path: Path) -> N
     assert loaded.tokenizer(text)["input_ids"] == model.tokenizer(text)["input_ids"]
 
 
+@pytest.mark.parametrize("name", FULL_MODELS)
+def test_in_half_precision_a_saved_one_loads_again_to_the_bit(name: str, tmp_path: Path) -> None:
+    """What rotates positions is in no file: made in half precision, it would be other numbers after loading."""
+    model = small(name, dtype=torch.bfloat16)
+    model.save(tmp_path / "model")
+    loaded = LanguageModel.from_pretrained(tmp_path / "model", dtype=torch.bfloat16)
+    found, expected = (dict(one.module.named_buffers()) for one in (loaded, model))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[buffer], tensor) and found[buffer].dtype == tensor.dtype
+               for buffer, tensor in expected.items())  # fmt: skip
+    ids = torch.tensor([[3, 400, 17, 5, 98]])
+    with torch.no_grad():
+        assert torch.equal(loaded.module(ids).logits, model.module(ids).logits)
+
+
 def test_texts_are_seeded_distinct_and_long_enough() -> None:
     tokenizer = stand_in_tokenizer(reduced(configuration("gpt2-xl")))
     texts = random_texts(tokenizer, 2000, seed=0)
