@@ -65,16 +65,15 @@ def edges(f: int) -> list[int]:
 
 
 def whole(strips: Sequence[Tensor]) -> Tensor:
-    """The symmetric matrix whose lower triangle `strips` hold, on the CPU."""
+    """The symmetric matrix whose lower triangle `strips` hold; put together on their device, and then on the CPU."""
     f = strips[-1].shape[1]
-    matrix = torch.zeros(f, f, dtype=torch.float64)
+    matrix = torch.zeros(f, f, dtype=torch.float64, device=strips[0].device)
     for (start, end), strip in zip(pairwise(edges(f)), strips, strict=True):
-        strip = strip.to(matrix.device)
         corner = strip[:, start:].tril()
         matrix[start:end, :start] = strip[:, :start]
         matrix[:start, start:end] = strip[:, :start].T
         matrix[start:end, start:end] = corner + corner.tril(-1).T
-    return matrix
+    return matrix.cpu()
 
 
 def gram_bytes(f: int) -> int:
