@@ -67,7 +67,8 @@ def target_losses(model: LanguageModel, hidden: Tensor, rows: Sequence[Row]) -> 
     line, label = line.to(log_probs.device), label.to(log_probs.device)
     nll = -log_probs.gather(1, label[:, None])[:, 0]
     sizes = torch.tensor([len(row.target_ids) for row in rows], device=nll.device)
-    return torch.zeros(len(rows), device=nll.device).index_add(0, line, nll / sizes[line])
+    # Not `index_add`, which on a GPU adds in any order.
+    return torch.zeros(len(rows), device=nll.device).index_put((line,), nll / sizes[line], accumulate=True)
 
 
 def read_factors(

@@ -102,13 +102,14 @@ class LossChunk:
         spoken = log_probs[:n].gather(1, here.label.to(log_probs.device)[:, None])[:, 0]
         nll = -spoken.to(delta.device) * here.weight
         total = torch.zeros(len(delta), dtype=torch.float32, device=delta.device)
-        total = total.index_add(0, here.row_group[here.nll_line], nll)
+        # Not `index_add`, which on a GPU adds in any order; on a CPU both give the same bits.
+        total = total.index_put((here.row_group[here.nll_line],), nll, accumulate=True)
         if kl and len(here.kl_line):
             now = log_probs[n:]
             if self.kl_reference is None:
                 self.kl_reference = now.detach()
             divergence = (now.exp() * (now - self.kl_reference)).sum(-1).to(delta.device)
-            total = total.index_add(0, here.row_group[here.kl_line], kl * divergence)
+            total = total.index_put((here.row_group[here.kl_line],), kl * divergence, accumulate=True)
         return total
 
     def _adding(self, delta: Tensor) -> Callable[[Tensor], Tensor]:

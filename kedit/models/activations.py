@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kedit.models.architectures import ModelError
 from kedit.models.language_model import LanguageModel
@@ -94,12 +95,15 @@ def run(model: LanguageModel, batch: Batch, *, weights: Mapping[str, Tensor] | N
     """Forward through the blocks without the head, positions given explicitly; None where a hook had `Enough`.
 
     `weights` replaces parameters by full name, in the stored orientation, for this pass only; gradients flow to them.
+    On an accelerator, attention of a pass whose gradient may be asked for is made of plain products: the gradients of
+    the fused kernels are added up in any order there, and the same edit would not give the same bits twice.
     """
     base = model.module.base_model
     kwargs.update(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions)
     prefix = f"{model.module.base_model_prefix}."
     replaced = {name.removeprefix(prefix): weight for name, weight in (weights or {}).items()}
-    with suppress(Enough):
+    repeatable = torch.is_grad_enabled() and model.device.type != "cpu"
+    with suppress(Enough), sdpa_kernel(SDPBackend.MATH) if repeatable else nullcontext():
         return torch.func.functional_call(base, replaced, (), kwargs) if replaced else base(**kwargs)
     return None
 

@@ -3,7 +3,8 @@
 
 A function mode answers `tensor.device` with the tag, moves by `.to`, and tags what is made with `device=`; a dispatch
 mode sees every operation, those of a backward pass too, refuses to mix tags, and hands them on. As on real
-devices, a number without dimensions and indices may be on the host, and `copy_` goes from any device to any.
+devices, indices may be on the host, so may a number without dimensions that an elementwise operation reads, and `copy_`
+goes from any device to any; numpy sees the host only, and a generator draws where it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from accelerate.hooks import attach_align_device_hook_on_blocks
@@ -18,11 +20,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from transformers.utils import is_torch_cuda_available
 
 from kedit.models import LanguageModel
 
 HOST, ONE, OTHER = torch.device("cpu"), torch.device("cpu", 1), torch.device("cpu", 2)
+CUDA = torch.device("cuda", 0)
 
+# Elementwise operations and others that take a number from the host.
+TAKES_NUMBERS = ("aten::masked_fill", "aten::masked_fill_", "aten::fill", "aten::fill_")
 INDEXING = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_", "aten::_unsafe_index")
 
 
@@ -56,17 +62,25 @@ class _Move(torch.autograd.Function):
 
 
 class _Operations(TorchDispatchMode):
-    """Refuses operations that mix devices; what they make is where their inputs are."""
+    """Refuses operations that mix devices; what they make is where their inputs are, or at `making` without inputs."""
+
+    making = HOST
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name
-        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        indices = list(tree_leaves(args[1])) if name in INDEXING else []
-        free = {id(leaf) for leaf in indices if isinstance(leaf, Tensor)}
-        free |= {id(leaf) for leaf in given if not leaf.dim()}
+        leaves = tree_leaves((args, kwargs))
+        given = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        free = {id(leaf) for leaf in tree_leaves(args[1]) if isinstance(leaf, Tensor)} if name in INDEXING else set()
+        if torch.Tag.pointwise in func.tags or name in (*TAKES_NUMBERS, *INDEXING):
+            free |= {id(leaf) for leaf in given if not leaf.dim()} - _written(func, args, kwargs or {})
         places = {place(leaf) for leaf in given if id(leaf) not in free or place(leaf) != HOST}
+        if not given:
+            places = {self.making}
         if len(places) > 1 and name != "aten::copy_":
             raise DifferentDevicesError(f"{name} expects all tensors on one device, found {sorted(map(str, places))}")
+        drawn = {leaf.device for leaf in leaves if isinstance(leaf, torch.Generator)}
+        if places and drawn and drawn != places:
+            raise DifferentDevicesError(f"{name} expects a generator for {places}, found {drawn}")
         made = func(*args, **(kwargs or {}))
         old = {leaf.untyped_storage()._cdata for leaf in given}
         for leaf in tree_leaves(made):
@@ -75,26 +89,63 @@ class _Operations(TorchDispatchMode):
         return made
 
 
+def _written(func: Any, args: Any, kwargs: Any) -> set[int]:
+    """What an operation writes into, which must be where the rest is."""
+    named = zip(func._schema.arguments, args, strict=False)
+    written = [value for argument, value in named if argument.alias_info is not None and argument.alias_info.is_write]
+    return {id(value) for value in (*written, kwargs.get("out"))}
+
+
 class _Functions(TorchFunctionMode):
     """Answers and moves by tags."""
 
+    def __init__(self, operations: _Operations) -> None:
+        super().__init__()
+        self._operations = operations
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(kwargs or {})
-        if func == Tensor.device.__get__:  # made anew at every look
-            return place(args[0])
-        if func is Tensor.cpu:
+        if getattr(func, "__name__", "") == "__get__" and isinstance(args[0], Tensor):  # made anew at every look
+            if func in (Tensor.device.__get__, Tensor.is_cuda.__get__, Tensor.is_cpu.__get__):
+                here = place(args[0])
+                return {Tensor.device.__get__: here, Tensor.is_cuda.__get__: here.type == "cuda"}.get(
+                    func, here.type == "cpu"
+                )
+        elif func is Tensor.cpu:
             return _moved(args[0], HOST)
-        if func is Tensor.to:
+        elif func is Tensor.cuda:
+            return _moved(args[0], CUDA)
+        elif func is Tensor.to or (func in (torch.as_tensor, torch.asarray) and isinstance(args[0], Tensor)):
             return _to(*args, **given)
+        elif func in (Tensor.numpy, Tensor.__array__) and place(args[0]) != HOST:
+            raise TypeError(f"can't convert a tensor on {place(args[0])} to numpy; copy it to the host first")
+        elif func is Tensor.__deepcopy__:  # it makes another storage
+            return put(func(*args, **given), place(args[0]))
+        elif func is torch.mm and "out_dtype" in given:  # for CUDA only
+            return args[0].to(given["out_dtype"]) @ args[1].to(given["out_dtype"])
         asked = given.pop("device", None)
         if func is torch._C._nn.pad_sequence:  # it makes its result by the inputs' real device
             asked = place(args[0][0])
-        made = func(*args, **given)
+        generator = given.get("generator")
+        if asked is not None and generator is not None and generator.device.type != torch.device(asked).type:
+            raise DifferentDevicesError(f"expected a generator for {asked}, found {generator.device}")
+        if func is torch._C._nn.scaled_dot_product_attention:  # so it does with its mask
+            self._operations.making = place(args[0])
+        try:
+            made = func(*args, **given)
+        finally:
+            self._operations.making = HOST
         if asked is not None:
             for leaf in tree_leaves(made):
                 if isinstance(leaf, Tensor):
-                    put(leaf, torch.device(asked))
+                    put(leaf, _indexed(asked))
         return made
+
+
+def _indexed(device: torch.device | str) -> torch.device:
+    """As a tensor names its device: a CUDA device has an index."""
+    found = torch.device(device)
+    return CUDA if found == torch.device("cuda") else found
 
 
 def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -109,7 +160,8 @@ def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return moved.clone() if copied and moved is tensor else moved
 
 
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+def _moved(tensor: Tensor, where: torch.device) -> Tensor:
+    device = _indexed(where)
     if place(tensor) == device:
         return tensor
     moved: Tensor = _Move.apply(tensor, device)
@@ -119,7 +171,27 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 @contextmanager
 def fake_devices() -> Iterator[None]:
     """While active, tags count."""
-    with _Operations(), _Functions():
+    with _Operations() as operations, _Functions(operations):
+        yield
+
+
+@contextmanager
+def cuda_here() -> Iterator[None]:
+    """While active, torch says that one CUDA device is here; with `fake_devices`, tensors can be on it."""
+    is_torch_cuda_available()  # remembered from now on as it is
+    told = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "mem_get_info": lambda *_: (2**36, 2**36),
+        "memory_reserved": lambda *_: 0,
+        "memory_allocated": lambda *_: 0,
+        "empty_cache": lambda: None,
+        "get_rng_state": lambda *_: torch.empty(0),
+        "set_rng_state": lambda *_: None,
+        "get_rng_state_all": list,
+        "manual_seed_all": lambda _: None,
+    }
+    with mock.patch.multiple(torch.cuda, **told):
         yield
 
 
@@ -161,4 +233,7 @@ def without_moves(module: torch.nn.Module) -> None:
         part.__dict__.pop("forward", None)
 
 
-__all__ = ["HOST", "ONE", "OTHER", "DifferentDevicesError", "fake_devices", "place", "put", "spread", "without_moves"]
+__all__ = [
+    "CUDA", "HOST", "ONE", "OTHER", "DifferentDevicesError", "cuda_here", "fake_devices", "place", "put", "spread",
+    "without_moves",
+]  # fmt: skip

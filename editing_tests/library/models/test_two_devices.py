@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
 
 from editing_tests.library.models.fake_devices import (
     HOST,
     ONE,
     OTHER,
     DifferentDevicesError,
+    cuda_here,
     fake_devices,
     place,
     put,
@@ -136,6 +141,11 @@ MIXED: dict[str, Callable[[Tensor, Tensor], object]] = {
     "gradient": lambda one, other: (one.requires_grad_() * one).backward(other),
     "number": lambda one, other: one + other.sum(),
     "host": lambda one, _other: one + torch.zeros(3, 3, device="cpu"),
+    "total": lambda one, _other: torch.zeros(()).add_(one.sum()),
+    "stacked": lambda one, _other: torch.stack([one.sum(), torch.zeros(())]),
+    "drawn": lambda one, _other: torch.multinomial(one, 1, generator=torch.Generator()),
+    "filled": lambda one, _other: one.index_fill_(0, torch.tensor([0]), 1.0),
+    "copied": lambda one, _other: copy.deepcopy(one) + torch.zeros(3, 3),
 }
 
 
@@ -159,6 +169,30 @@ def test_the_fake_allows_what_a_real_device_allows() -> None:
         moved = one.clone().requires_grad_(True)
         ((moved * 2).to(OTHER) * other).sum().backward()
         assert moved.grad is not None and moved.grad.device == ONE
+        assert place(torch.where(one > 0, one, torch.tensor(0.0))) == place(one.masked_fill(one > 0, 1.0)) == ONE
+        assert place(copy.deepcopy(one)) == place(copy.deepcopy(torch.nn.Parameter(one))) == ONE
+
+
+def test_a_fake_cuda_device_is_one_to_the_code_that_asks() -> None:
+    assert not torch.cuda.is_available()
+    with cuda_here(), fake_devices():
+        assert torch.cuda.is_available() and torch.cuda.device_count() == 1
+        there = torch.ones(2, 3, device="cuda")
+        assert there.device == torch.device("cuda", 0) == there.to("cuda").device == torch.zeros(3).cuda().device
+        assert there.is_cuda and not there.is_cpu and there.cpu().is_cpu
+        assert torch.as_tensor(there.cpu(), device="cuda").is_cuda
+        halves = there.bfloat16()
+        assert torch.mm(halves, halves.T, out_dtype=torch.float32).dtype == torch.float32
+        for look in (there.numpy, lambda: np.asarray(there)):
+            with pytest.raises(TypeError, match="copy it to the host first"):
+                look()
+        with pytest.raises(DifferentDevicesError, match="expected a generator"):
+            torch.rand(2, device="cuda", generator=torch.Generator())
+        query = there.view(1, 1, 2, 3).requires_grad_()
+        with sdpa_kernel(SDPBackend.MATH):
+            scaled_dot_product_attention(query, query, query, is_causal=True).sum().backward()
+        assert query.grad is not None and query.grad.is_cuda
+    assert not torch.cuda.is_available() and not torch.ones(1).is_cuda
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
