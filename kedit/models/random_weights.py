@@ -15,10 +15,12 @@ from kedit.models.language_model import LanguageModel
 from kedit.models.stand_in_tokenizers import FEWEST_TOKENS, stand_in_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["key_size", "random_model", "random_texts", "reduced"]
 
+# The mark of transformers on modules that have their first numbers.
+_MADE = "_is_hf_initialized"
 # Standard deviation of what is added to biases and norms, which start at zero and one: a forgotten term shows.
 SHAKE = 0.1
 # Heads of a reduced model, and those that share keys and values where the family groups them.
@@ -63,20 +65,25 @@ def random_model(
             "configuration a larger one"
         )
     drawing = [where] if where.type == "cuda" else []
-    # As a folder is loaded: what positions are rotated by is made in float32 on the host, whatever dtype and device.
-    with torch.device("meta"):
-        module = AutoModelForCausalLM.from_config(copy.deepcopy(configuration), dtype=dtype)
-    module.to_empty(device=where)
-    with torch.random.fork_rng(devices=drawing), torch.no_grad():
+    with torch.random.fork_rng(devices=drawing), torch.device(where):
         torch.manual_seed(seed)
-        for parameter in module.parameters():
-            parameter.zero_()
-        module.init_weights()
-        for parameter in module.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(SHAKE * torch.randn_like(parameter))
+        module = AutoModelForCausalLM.from_config(copy.deepcopy(configuration), dtype=dtype)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(SHAKE * torch.randn_like(parameter))
+    _make_rotations_anew(module)
     corpus = random_texts(words, corpus_tokens, seed=seed) if corpus_tokens else ()
     return LanguageModel(module.eval(), words, name=name, corpus=corpus)
+
+
+def _make_rotations_anew(module: PreTrainedModel) -> None:
+    """As a folder is loaded: what positions are rotated by is in no file and made in float32 on the host. Together with
+    the weights it was made in their dtype on their device, which are other numbers."""
+    for part in module.modules():
+        if any(True for _ in part.buffers(recurse=False)) and not any(True for _ in part.parameters(recurse=False)):
+            setattr(part, _MADE, False)
+    module.init_weights()
 
 
 def random_texts(tokenizer: PreTrainedTokenizerBase, tokens: int, *, seed: int) -> tuple[str, ...]:

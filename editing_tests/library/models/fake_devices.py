@@ -37,7 +37,9 @@ class DifferentDevicesError(RuntimeError):
 
 
 def place(tensor: Tensor) -> torch.device:
-    """The fake device a tensor is on."""
+    """The fake device a tensor is on; meta tensors have none."""
+    if tensor.is_meta:
+        return torch.device("meta")
     found: torch.device = getattr(tensor.untyped_storage(), "fake", HOST)
     return found
 
@@ -115,6 +117,10 @@ class _Functions(TorchFunctionMode):
             return _moved(args[0], HOST)
         elif func is Tensor.cuda:
             return _moved(args[0], CUDA)
+        elif func is Tensor.pin_memory:
+            if place(args[0]) != HOST:
+                raise RuntimeError(f"cannot pin a tensor on {place(args[0])}, only dense tensors on the host can be")
+            return args[0]
         elif func is Tensor.to or (func in (torch.as_tensor, torch.asarray) and isinstance(args[0], Tensor)):
             return _to(*args, **given)
         elif func in (Tensor.numpy, Tensor.__array__) and place(args[0]) != HOST:
@@ -124,6 +130,10 @@ class _Functions(TorchFunctionMode):
         elif func is torch.mm and "out_dtype" in given:  # for CUDA only
             return args[0].to(given["out_dtype"]) @ args[1].to(given["out_dtype"])
         asked = given.pop("device", None)
+        if asked is not None and torch.device(asked).type == "meta":  # no numbers, so nowhere
+            return func(*args, device=asked, **given)
+        if asked is not None and func is torch.empty_like and args[0].is_meta:
+            given["device"] = HOST
         if func is torch._C._nn.pad_sequence:  # it makes its result by the inputs' real device
             asked = place(args[0][0])
         generator = given.get("generator")
