@@ -80,12 +80,17 @@ def decodes(model: LanguageModel, fact: Fact) -> bool:
 def independent(model: LanguageModel) -> LanguageModel:
     """A twin that shares nothing with `model`: own weights, own tokenizer, nothing remembered, and every eighth text of
     the corpus, enough for second moments of so small a model."""
-    return _twin(model, lambda module: module)
+    return _twin(model, lambda _: None)
 
 
 def converted(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
-    """An `independent` twin whose weights were rounded to `dtype`."""
-    return _twin(model, lambda module: nn.Module.to(module, dtype))
+    """An `independent` twin whose weights were rounded to `dtype`; buffers keep theirs, as in a loaded model."""
+
+    def rounded(module: nn.Module) -> None:
+        for parameter in module.parameters():
+            parameter.data = parameter.data.to(dtype)
+
+    return _twin(model, rounded)
 
 
 def reordered(model: LanguageModel, seed: int) -> LanguageModel:
@@ -130,7 +135,7 @@ def bits(model: LanguageModel, update: Update) -> dict[str, str]:
     return found
 
 
-def _twin(model: LanguageModel, change: Callable[[nn.Module], nn.Module]) -> LanguageModel:
+def _twin(model: LanguageModel, change: Callable[[nn.Module], None]) -> LanguageModel:
     held = model.copy()
     module = held.module
     change(module)

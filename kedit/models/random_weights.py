@@ -15,7 +15,7 @@ from kedit.models.language_model import LanguageModel
 from kedit.models.stand_in_tokenizers import FEWEST_TOKENS, stand_in_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["key_size", "random_model", "random_texts", "reduced"]
 
@@ -70,8 +70,21 @@ def random_model(
             for parameter in module.parameters():
                 if parameter.dim() == 1:
                     parameter.add_(SHAKE * torch.randn_like(parameter))
+    _make_tables_again(module)
     corpus = random_texts(words, corpus_tokens, seed=seed) if corpus_tokens else ()
     return LanguageModel(module.eval(), words, name=name, corpus=corpus)
+
+
+def _make_tables_again(module: PreTrainedModel) -> None:
+    """Make buffers, such as sines and cosines of positions, as loading does: in float32 and on the host.
+
+    Made with the weights they have the precision of their dtype, and the rounding of the device's own functions, so
+    that the model, written and loaded again, would not be the same to the bit.
+    """
+    with torch.no_grad():
+        for part in module.modules():
+            if len(list(part.buffers(recurse=False))) > len(list(part.parameters(recurse=False))) == 0:
+                module._init_weights(part)
 
 
 def random_texts(tokenizer: PreTrainedTokenizerBase, tokens: int, *, seed: int) -> tuple[str, ...]:
