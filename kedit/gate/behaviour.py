@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kedit.editors.base import Editor
 from kedit.facts import Fact, Prompt
@@ -85,9 +85,10 @@ def independent(model: LanguageModel) -> LanguageModel:
 
 
 def converted(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
-    """An `independent` twin whose weights were rounded to `dtype`."""
+    """An `independent` twin whose weights were rounded to `dtype`; buffers keep theirs, as in a loaded model."""
     twin = model.copy()
-    nn.Module.to(twin.module, dtype)
+    for parameter in twin.module.parameters():
+        parameter.data = parameter.data.to(dtype)
     return _renewed(twin)
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["key_size", "random_model", "random_texts", "reduced"]
 
-# The mark of transformers on modules that have their first numbers.
-_MADE = "_is_hf_initialized"
 # Standard deviation of what is added to biases and norms, which start at zero and one: a forgotten term shows.
 SHAKE = 0.1
 # Heads of a reduced model, and those that share keys and values where the family groups them.
@@ -72,18 +70,21 @@ def random_model(
             for parameter in module.parameters():
                 if parameter.dim() == 1:
                     parameter.add_(SHAKE * torch.randn_like(parameter))
-    _make_rotations_anew(module)
+    _make_tables_again(module)
     corpus = random_texts(words, corpus_tokens, seed=seed) if corpus_tokens else ()
     return LanguageModel(module.eval(), words, name=name, corpus=corpus)
 
 
-def _make_rotations_anew(module: PreTrainedModel) -> None:
-    """As a folder is loaded: what positions are rotated by is in no file and made in float32 on the host. Together with
-    the weights it was made in their dtype on their device, which are other numbers."""
-    for part in module.modules():
-        if any(True for _ in part.buffers(recurse=False)) and not any(True for _ in part.parameters(recurse=False)):
-            setattr(part, _MADE, False)
-    module.init_weights()
+def _make_tables_again(module: PreTrainedModel) -> None:
+    """Make buffers, such as sines and cosines of positions, as loading does: in float32 and on the host.
+
+    Made with the weights they have the precision of their dtype, and the rounding of the device's own functions, so
+    that the model, written and loaded again, would not be the same to the bit.
+    """
+    with torch.no_grad():
+        for part in module.modules():
+            if len(list(part.buffers(recurse=False))) > len(list(part.parameters(recurse=False))) == 0:
+                module._init_weights(part)
 
 
 def random_texts(tokenizer: PreTrainedTokenizerBase, tokens: int, *, seed: int) -> tuple[str, ...]:

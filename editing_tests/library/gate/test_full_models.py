@@ -223,6 +223,25 @@ def test_random_weights_at_reduced_width(run, pytester, toml):
         assert not any(one.startswith(("efficacy", "locality", "longevity", "perturbation")) for one, _ in judged)
 
 
+def test_random_weights_in_half_precision(run, pytester, toml):
+    """What a model written and loaded again, rounded, or edited in company could lose where weights have eight bits."""
+    settings = toml(SETTINGS)
+    args = ["-m", "gpu", "--random-weights", "--device", "cpu", "--dtype", "bfloat16", "--editor-config", settings]
+    names = ("gpt-j-6b", "llama-3-8b-instruct")
+    for name in names:
+        folder = pytester.mkdir(f"small-{name}")
+        reduced(configuration(name)).to_json_file(folder / "config.json", use_diff=False)
+        args += ["--model", folder]
+    chosen = ("folder-name", "saved-model", "half-precision", "exact-undo", "deterministic", "two-models")
+    expression = " or ".join(one.replace("-", "_") for one in chosen)
+    result = run(suite_folder(), *args, "--editor", "memit-merge", "-k", expression, "--editing-report", "report")
+    assert result.ret == pytest.ExitCode.OK, result.outlines[-2:]
+    report = json.loads((pytester.path / "report" / "report.json").read_text())
+    assert {told["dtype"] for told in report["models"].values()} == {"bfloat16"}
+    judged = {(row["property"], row["model"]) for row in report["results"] if row["status"] == "passed"}
+    assert judged == {(f"contract.{one}", f"small-{name}") for one in chosen for name in names}
+
+
 def test_thresholds_of_real_models_decide_on_real_models_only():
     folder = suite_folder()
     suite = Thresholds.read(folder / "thresholds.toml")
