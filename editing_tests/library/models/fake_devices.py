@@ -76,16 +76,21 @@ class _Operations(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """Answers and moves by tags."""
+    """Answers and moves by tags, and notes the shape of what is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moves: list[tuple[int, ...]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(kwargs or {})
         if func == Tensor.device.__get__:  # made anew at every look
             return place(args[0])
-        if func is Tensor.cpu:
-            return _moved(args[0], HOST)
-        if func is Tensor.to:
-            return _to(*args, **given)
+        if func is Tensor.cpu or func is Tensor.to:
+            found = _moved(args[0], HOST) if func is Tensor.cpu else _to(*args, **given)
+            if place(found) != place(args[0]):
+                self.moves.append(tuple(found.shape))
+            return found
         asked = given.pop("device", None)
         if func is torch._C._nn.pad_sequence:  # it makes its result by the inputs' real device
             asked = place(args[0][0])
@@ -117,10 +122,10 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 @contextmanager
-def fake_devices() -> Iterator[None]:
-    """While active, tags count."""
-    with _Operations(), _Functions():
-        yield
+def fake_devices() -> Iterator[list[tuple[int, ...]]]:
+    """While active, tags count; gives the shapes of the tensors that were moved so far."""
+    with _Operations(), _Functions() as functions:
+        yield functions.moves
 
 
 def spread(model: LanguageModel, first: int) -> None:
