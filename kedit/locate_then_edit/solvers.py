@@ -54,7 +54,10 @@ def ridge(keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> t
     if strength <= 0:
         raise SolveError(f"lambda is {strength}; the ridge must be positive")
     keys = doubles(keys)
-    weighted = torch.cholesky_solve(keys, factor.to(keys)) / strength
+    lower = factor.to(keys)
+    # As two triangular solves: cholesky_solve would copy the factor at every call.
+    weighted = torch.linalg.solve_triangular(lower, keys, upper=False)
+    weighted = torch.linalg.solve_triangular(lower.T, weighted, upper=True) / strength
     gram = _eye(keys.shape[1], keys) + keys.T @ weighted
     inner = cholesky((gram + gram.T) / 2, "I + K^T Y")
     return residuals.to(keys), torch.cholesky_solve(weighted.T, inner).T
