@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +15,33 @@ from editing_tests.references.counts_twice import CountsTwice
 from kedit.editors.alphaedit import AlphaEdit
 from kedit.editors.d4s import D4S, D4SState
 from kedit.editors.memit import Memit
+from kedit.locate_then_edit.history import FactoredSum, History
 
 
 def with_its_own_weights(right: Any, model: Any, _weights: Any) -> Any:
     return right(model, {})
+
+
+def spoiled(update: Any, after: D4SState, wrong: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> Any:
+    """The state with other sums: `wrong` takes `S = sum r k^T`, `A = lambda C + sum k k^T` and `lambda C`, and gives
+    what `S` and `A` are to be."""
+    histories = {
+        layer: _history_of(*wrong(*_sums_of(history), update.evidence.layers[layer].penalty.to(history.solution)))
+        for layer, history in after.history.items()
+    }
+    return replace(after, history=histories)
+
+
+def _sums_of(history: History) -> tuple[Tensor, Tensor]:
+    """`S` and `A` of a history."""
+    folded, keys = history.total.factor @ history.total.factor.T, history.total.keys
+    return history.solution @ folded + history.residuals @ keys.T, folded + keys @ keys.T
+
+
+def _history_of(cross: Tensor, total: Tensor) -> History:
+    factor = torch.linalg.cholesky(total)
+    fresh = History.start(FactoredSum.start(factor, 1.0), len(cross))
+    return replace(fresh, solution=torch.cholesky_solve(cross.T, factor).T)
 
 
 class HistoryDoubled(D4S):
@@ -25,7 +49,7 @@ class HistoryDoubled(D4S):
 
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         update, after = super().edit(model, facts, state)
-        return update, replace(after, gram={layer: 2 * gram for layer, gram in after.gram.items()})
+        return update, spoiled(update, after, lambda cross, total, penalty: (cross, 2 * total - penalty))
 
 
 class ResidualsDoubled(CountsTwice):
@@ -37,8 +61,7 @@ class PenaltyInTheSum(D4S):
 
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         update, after = super().edit(model, facts, state)
-        penalty = {layer: evidence.penalty for layer, evidence in update.evidence.layers.items()}
-        return update, replace(after, gram={layer: gram + penalty[layer] for layer, gram in after.gram.items()})
+        return update, spoiled(update, after, lambda cross, total, penalty: (cross, total + penalty))
 
 
 class HistoryLost(D4S):
@@ -46,8 +69,7 @@ class HistoryLost(D4S):
 
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         update, after = super().edit(model, facts, state)
-        empty = {layer: torch.zeros_like(cross) for layer, cross in after.cross.items()}
-        return update, replace(after, cross=empty, gram={k: torch.zeros_like(gram) for k, gram in after.gram.items()})
+        return update, spoiled(update, after, lambda cross, _total, penalty: (0 * cross, penalty))
 
 
 class HistoryKept(D4S):
@@ -85,7 +107,7 @@ class StateGrows(D4S):
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         update, after = super().edit(model, facts, state)
         keys = [evidence.keys for evidence in update.evidence.layers.values()]
-        parts = {name: getattr(after, name) for name in ("session", "base", "cross", "gram", "count")}
+        parts = {name: getattr(after, name) for name in ("session", "base", "history", "penalty", "count")}
         return update, Growing(**parts, keys=(*getattr(state, "keys", ()), *keys))
 
 
@@ -96,10 +118,11 @@ class SumsInPlace(D4S):
         update, after = super().edit(model, facts, state)
         if state is None:
             return update, after
-        for name in ("cross", "gram"):
-            for layer, total in getattr(state, name).items():
-                total.copy_(getattr(after, name)[layer])
-        return update, replace(state, count=after.count)
+        for layer, history in state.history.items():
+            now = after.history[layer]
+            history.residuals.copy_(now.residuals)
+            history.total.keys.copy_(now.total.keys)
+        return update, after
 
 
 class KeysNotKept(AlphaEdit):
@@ -107,7 +130,11 @@ class KeysNotKept(AlphaEdit):
 
     def edit(self, model: Any, facts: Any, state: Any = None) -> Any:
         update, after = super().edit(model, facts, state)
-        return update, replace(after, gram={layer: torch.zeros_like(gram) for layer, gram in after.gram.items()})
+        empty = {
+            layer: FactoredSum.start(torch.eye(len(total.factor)).to(total.factor), after.l2)
+            for layer, total in after.sums.items()
+        }
+        return update, replace(after, sums=empty)
 
 
 class StaleOutputs(Patched, Memit):

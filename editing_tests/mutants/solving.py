@@ -30,8 +30,8 @@ def subtracted(right: Any, *args: Any) -> tuple[Tensor, Tensor]:
     return -left, other
 
 
-def doubled(right: Any, moment: Tensor, cross: Tensor, *args: Any) -> Tensor:
-    return right(moment, 2 * cross, *args)
+def doubled(right: Any, history: Any, keys: Tensor, residuals: Tensor) -> Any:
+    return right(history, keys, 2 * residuals)
 
 
 def without_f(right: Any, keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> tuple[Tensor, Tensor]:
@@ -78,7 +78,7 @@ class Subtracted(Patched, Memit):
 class ResidualTwice(Patched, D4S):
     """Residuals are counted twice when a layer is solved."""
 
-    wrong = (("kedit.editors.d4s.history", doubled),)
+    wrong = (("kedit.locate_then_edit.history.History.plus", doubled),)
 
 
 class RidgeTimesKeys(Patched, Memit):

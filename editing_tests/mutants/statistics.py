@@ -13,6 +13,7 @@ from editing_tests.mutants.patching import Patched
 from kedit.editors.alphaedit import AlphaEdit, AlphaEditState
 from kedit.editors.memit import Memit
 from kedit.editors.rome import Rome
+from kedit.locate_then_edit.history import FactoredSum
 from kedit.locate_then_edit.pipeline import Session
 from kedit.locate_then_edit.solvers import NullSpace
 from kedit.statistics.second_moments import SecondMoment
@@ -70,8 +71,9 @@ def with_bases(choose: Callable[[torch.Tensor, int], torch.Tensor]) -> Any:
         for layer, space in state.spaces.items():
             vectors = torch.linalg.eigh(state.session.moments[layer].matrix).eigenvectors
             spaces[layer] = NullSpace(choose(vectors, space.basis.shape[1]), space.energy)
-        gram = {layer: torch.zeros(s.basis.shape[1], s.basis.shape[1]).double() for layer, s in spaces.items()}
-        return replace(state, spaces=spaces, gram=gram)
+        eyes = {layer: torch.eye(space.basis.shape[1]).to(space.basis) for layer, space in spaces.items()}
+        sums = {layer: FactoredSum.start(eye, state.l2) for layer, eye in eyes.items()}
+        return replace(state, spaces=spaces, sums=sums)
 
     return start
 

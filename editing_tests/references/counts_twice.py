@@ -12,4 +12,8 @@ class CountsTwice(D4S):
 
     def edit(self, model, facts, state=None):
         update, after = super().edit(model, facts, state)
-        return update, replace(after, cross={layer: 2 * cross for layer, cross in after.cross.items()})
+        doubled = {
+            layer: replace(one, residuals=2 * one.residuals, solution=2 * one.solution)
+            for layer, one in after.history.items()
+        }
+        return update, replace(after, history=doubled)

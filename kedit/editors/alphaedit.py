@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from kedit.editors.base import Tags
+from kedit.editors.base import EditorError, Tags
 from kedit.editors.settings import Configured, LayeredSettings, recorded
 from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone
+from kedit.locate_then_edit.history import FactoredSum
 from kedit.locate_then_edit.pipeline import LayerProblem, Session, Solution, open_session, rewrite
-from kedit.locate_then_edit.solvers import NullSpace, null_space, projected
+from kedit.locate_then_edit.solvers import NullSpace, null_space
 from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
 from kedit.updates import LowRank, Update
@@ -29,12 +29,15 @@ class AlphaEditState:
     Attributes:
         session: contexts and second moments.
         spaces: layer -> null space of the preserved keys, of the unedited model.
-        gram: layer -> `G = sum k k^T` over the keys of all earlier calls, in the basis of the null space, `(q, q)`.
+        sums: layer -> `l2 I + sum k k^T` over the keys of all earlier calls, in the basis of the null space, `(q, q)`,
+            on the device of the layer's weight.
+        l2: what the sums began with.
     """
 
     session: Session
     spaces: Mapping[int, NullSpace]
-    gram: Mapping[int, Tensor]
+    sums: Mapping[int, FactoredSum]
+    l2: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,21 +74,29 @@ class AlphaEdit(Configured[AlphaEditSettings]):
         """One update for the whole batch.
 
         Raises:
-            SolveError: no direction is below the threshold.
+            EditorError: `l2` is not the one that the state began with.
+            SolveError: no direction is below the threshold, or `l2` is 0.
         """
         setting = self.begin(model, facts)
         layers = model.check_layers(setting.layers)
         before = state or _start(model, layers, setting)
-        gram = dict(before.gram)
+        if before.l2 != setting.l2:
+            raise EditorError(
+                f"alphaedit: the state began with l2 {before.l2}, the settings have {setting.l2}; keep the first one, "
+                "or begin a session without a state"
+            )
+        sums = dict(before.sums)
         unreached: dict[int, float] = {}
 
         def solve(problem: LayerProblem) -> Solution:
             basis = before.spaces[problem.layer].basis.to(problem.keys)
-            left, right = projected(problem.keys, problem.residuals, basis, gram[problem.layer], setting.l2)
+            seen = basis.T @ problem.keys
+            earlier = sums[problem.layer].beside(seen)
+            left, inside = earlier.ridge(seen, problem.residuals)
+            right = basis @ inside
+            sums[problem.layer] = earlier.plus(seen)
             missed = left @ (right.T @ problem.keys) - problem.residuals
             unreached[problem.layer] = float(missed.norm() / problem.residuals.norm().clamp(min=1e-300))
-            seen = basis.T @ problem.keys
-            gram[problem.layer] = gram[problem.layer].to(seen) + seen @ seen.T
             return Solution(LowRank(left, right), None)
 
         groups = each_alone(model, facts)
@@ -99,7 +110,7 @@ class AlphaEdit(Configured[AlphaEditSettings]):
             for layer, space in before.spaces.items()
         }
         update = recorded(self.name, model, facts, changes, setting, evidence, notes=notes)
-        return update, AlphaEditState(before.session, before.spaces, gram)
+        return update, AlphaEditState(before.session, before.spaces, sums, before.l2)
 
 
 def _start(model: LanguageModel, layers: Sequence[int], setting: AlphaEditSettings) -> AlphaEditState:
@@ -114,6 +125,8 @@ def _start(model: LanguageModel, layers: Sequence[int], setting: AlphaEditSettin
         }
 
     spaces = model.derived(("null spaces", tuple(layers), setting.threshold, model.corpus), split)
-    ranks = {layer: space.basis.shape[1] for layer, space in spaces.items()}
-    gram = {layer: torch.zeros(rank, rank, dtype=torch.float64) for layer, rank in ranks.items()}
-    return AlphaEditState(session, spaces, gram)
+    sums = {
+        layer: FactoredSum.start(torch.eye(space.basis.shape[1]).to(space.basis), setting.l2)
+        for layer, space in spaces.items()
+    }
+    return AlphaEditState(session, spaces, sums, setting.l2)

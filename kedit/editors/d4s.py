@@ -2,7 +2,8 @@
 """D4S, Dump for Sequence (Huang et al. 2024, section 4.3).
 
 Every edit adds to two sums a layer, `S = sum r k^T` and `G = sum k k^T`; the update is the least-squares solution over
-the whole history, `Delta = S (lambda C + G)^{-1}` (eq. 9 to 13), laid on the weights of before the first edit.
+the whole history, `Delta = S (lambda C + G)^{-1}` (eq. 9 to 13), laid on the weights of before the first edit. The sums
+are kept as `locate_then_edit.history` has them, so that a call need not factor them.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from kedit.editors.base import Tags
+from kedit.editors.base import EditorError, Tags
 from kedit.editors.memit import MemitSettings
 from kedit.editors.settings import Configured, recorded
 from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone
+from kedit.locate_then_edit.history import FactoredSum, History
 from kedit.locate_then_edit.pipeline import LayerProblem, Residual, Session, Solution, open_session, rewrite
-from kedit.locate_then_edit.solvers import history
+from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
 from kedit.updates import Rebuilt, Update
 
@@ -34,15 +35,15 @@ class D4SState:
     Attributes:
         session: contexts and second moments.
         base: parameter name -> weight `(d, f)` before the first edit.
-        cross: layer -> `S`, `(d, f)` float64, of residuals after the spread.
-        gram: layer -> `G`, `(f, f)` float64.
+        history: layer -> both sums, with residuals after the spread, on the device of the layer's weight.
+        penalty: `ridge` and `damping` of the `lambda C` that the sums began with.
         count: facts so far.
     """
 
     session: Session
     base: Mapping[str, Tensor]
-    cross: Mapping[int, Tensor]
-    gram: Mapping[int, Tensor]
+    history: Mapping[int, History]
+    penalty: tuple[float, float]
     count: int
 
 
@@ -75,19 +76,27 @@ class D4S(Configured[D4SSettings]):
     def edit(
         self, model: LanguageModel, facts: Sequence[Fact], state: D4SState | None = None
     ) -> tuple[Update, D4SState]:
-        """An update that rebuilds the edited weights from the base and all facts so far."""
+        """An update that rebuilds the edited weights from the base and all facts so far.
+
+        Raises:
+            EditorError: `ridge` or `damping` are not those that the state began with.
+            SolveError: `ridge` is 0.
+            StatisticsError: a second moment is rank-deficient.
+        """
         setting = self.begin(model, facts)
         layers = model.check_layers(setting.layers)
         before = state or self._start(model, layers, setting)
-        strength = setting.ridge * model.f
-        cross, gram = dict(before.cross), dict(before.gram)
+        if before.penalty != (setting.ridge, setting.damping):
+            raise EditorError(
+                f"d4s: the state began with ridge {before.penalty[0]} and damping {before.penalty[1]}, the settings "
+                f"have {setting.ridge} and {setting.damping}; keep the first ones, or begin a session without a state"
+            )
+        history = dict(before.history)
 
         def solve(problem: LayerProblem) -> Solution:
             layer = problem.layer
-            cross[layer] = cross[layer].to(problem.keys) + problem.residuals @ problem.keys.T
-            gram[layer] = gram[layer].to(problem.keys) + problem.keys @ problem.keys.T
-            penalty = before.session.moments[layer].penalty(setting.damping, strength)
-            delta = history(penalty, cross[layer], gram[layer])
+            delta, history[layer] = history[layer].plus(problem.keys, problem.residuals)
+            penalty = before.session.moments[layer].penalty(setting.damping, setting.ridge * model.f)
             return Solution(Rebuilt(before.base[model.weight_name(layer)], delta.float()), penalty)
 
         with model.swapped(before.base if setting.ground == "base" else {}):
@@ -102,14 +111,23 @@ class D4S(Configured[D4SSettings]):
                 residual=setting.residual,
             )
         update = recorded(self.name, model, facts, changes, setting, evidence)
-        return update, D4SState(before.session, before.base, cross, gram, before.count + len(facts))
+        return update, D4SState(
+            before.session, before.base, history, before.penalty, before.count + len(facts)
+        )
 
     @staticmethod
     def _start(model: LanguageModel, layers: Sequence[int], setting: D4SSettings) -> D4SState:
+        session = open_session(model, layers, setting.contexts)
+
+        def begun(layer: int) -> History:
+            device = doubles(model.weight(layer)[:0]).device
+            factor = session.moments[layer].factor(setting.damping, device).to(device)
+            return History.start(FactoredSum.start(factor, setting.ridge * model.f), model.d)
+
         return D4SState(
-            session=open_session(model, layers, setting.contexts),
+            session=session,
             base={model.weight_name(layer): model.weight(layer).clone() for layer in layers},
-            cross={layer: torch.zeros(model.d, model.f, dtype=torch.float64) for layer in layers},
-            gram={layer: torch.zeros(model.f, model.f, dtype=torch.float64) for layer in layers},
+            history={layer: begun(layer) for layer in layers},
+            penalty=(setting.ridge, setting.damping),
             count=0,
         )

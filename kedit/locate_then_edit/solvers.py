@@ -18,10 +18,9 @@ __all__ = [
     "Constrained",
     "NullSpace",
     "SolveError",
+    "cholesky",
     "constrained",
-    "history",
     "null_space",
-    "projected",
     "rank_one",
     "ridge",
 ]
@@ -55,9 +54,12 @@ def ridge(keys: Tensor, residuals: Tensor, factor: Tensor, strength: float) -> t
     if strength <= 0:
         raise SolveError(f"lambda is {strength}; the ridge must be positive")
     keys = doubles(keys)
-    weighted = torch.cholesky_solve(keys, factor.to(keys)) / strength
+    lower = factor.to(keys)
+    # As two triangular solves: cholesky_solve would copy the factor at every call.
+    weighted = torch.linalg.solve_triangular(lower, keys, upper=False)
+    weighted = torch.linalg.solve_triangular(lower.T, weighted, upper=True) / strength
     gram = _eye(keys.shape[1], keys) + keys.T @ weighted
-    inner = _cholesky((gram + gram.T) / 2, "I + K^T Y")
+    inner = cholesky((gram + gram.T) / 2, "I + K^T Y")
     return residuals.to(keys), torch.cholesky_solve(weighted.T, inner).T
 
 
@@ -102,21 +104,6 @@ def constrained(keys: Tensor, residuals: Tensor, factor: Tensor, alpha: float = 
     return Constrained(residuals.to(keys) @ (basis / values[independent]) @ basis.T, weighted, int(independent.sum()))
 
 
-def history(penalty: Tensor, cross: Tensor, gram: Tensor) -> Tensor:
-    """The solution over a whole history, `Delta = S (lambda C + G)^{-1}` (D4S eq. 9 and 13).
-
-    Args:
-        penalty: `lambda C`, `(f, f)`.
-        cross: `S = sum r k^T`, `(d, f)`.
-        gram: `G = sum k k^T`, `(f, f)`.
-
-    Raises:
-        SolveError: `lambda C + G` is rank-deficient.
-    """
-    gram = doubles(gram)
-    return torch.cholesky_solve(cross.to(gram).T, _cholesky(penalty.to(gram) + gram, "lambda C + G")).T
-
-
 @dataclass(frozen=True, slots=True)
 class NullSpace:
     """The directions that preserved keys hardly use: orthonormal columns `basis` `(f, q)`, and `energy`, the share
@@ -142,31 +129,6 @@ def null_space(moment: Tensor, threshold: float) -> NullSpace:
             f"{float(values[0] / values.mean()):.3g}): nothing could be changed; give a larger threshold"
         )
     return NullSpace(vectors[:, null], float(values[null].clamp(min=0).sum() / values.sum()))
-
-
-def projected(keys: Tensor, residuals: Tensor, basis: Tensor, gram: Tensor, l2: float) -> tuple[Tensor, Tensor]:
-    """AlphaEdit's least squares inside a null space, `Delta = R K^T U (U^T K K^T U + G + l2 I)^{-1} U^T`, as factors.
-
-    Args:
-        keys: `(f, n)`.
-        residuals: `(d, n)`.
-        basis: `U`, `(f, q)`, with the projector `P = U U^T`.
-        gram: `G = U^T (sum k k^T) U` over earlier keys, `(q, q)`.
-        l2: positive.
-
-    Returns:
-        `(left, right)`, `(d, n)` and `(f, n)`, with `Delta = left @ right.T`.
-
-    Raises:
-        SolveError: `l2` is not positive.
-    """
-    if l2 <= 0:
-        raise SolveError(f"l2 is {l2}; it must be positive")
-    keys = doubles(keys)
-    basis = basis.to(keys)
-    seen = basis.T @ keys
-    matrix = seen @ seen.T + gram.to(keys) + l2 * _eye(len(gram), keys)
-    return residuals.to(keys), basis @ torch.cholesky_solve(seen, _cholesky(matrix, "U^T (K K^T + G) U + l2 I"))
 
 
 def rank_one(
@@ -205,7 +167,12 @@ def _eye(n: int, like: Tensor) -> Tensor:
     return torch.eye(n, dtype=like.dtype, device=like.device)
 
 
-def _cholesky(matrix: Tensor, what: str) -> Tensor:
+def cholesky(matrix: Tensor, what: str) -> Tensor:
+    """Lower Cholesky factor of a symmetric matrix, named `what` in the message.
+
+    Raises:
+        SolveError: it is not positive definite.
+    """
     lower: Tensor
     lower, info = torch.linalg.cholesky_ex(matrix)
     if int(info) != 0:

@@ -31,6 +31,8 @@ MATRICES_KEPT = 3
 # A solve has the second moment, a sum and its factor on the device; while second moments are measured there, a layer's
 # sum is the lower triangle in strips.
 MATRICES_SOLVED, TRIANGLE = 3, 9 / 16
+# Keys and residuals that a history holds beside its factor.
+PENDING = 64
 
 
 class OutOfMemory(ModelError):
@@ -48,7 +50,8 @@ class MemoryNeed:
         moments: the second moments of the edited layers in float64, damped and factored.
         activations: what a backward pass over the token budget keeps, an estimate from above.
         solving: float64 matrices on the device while second moments are measured or a system is solved.
-        history: the sums over earlier edits on the device, those before a call and those after it.
+        history: of each edited layer the factored sum over earlier edits, the solution and the keys and residuals
+            since, on the device: those before a call and, since that may fold all layers, those after it.
     """
 
     weights: int
@@ -109,7 +112,7 @@ def memory_needed(
         moments=layers * MATRICES_KEPT * f * f * double if statistics else 0,
         activations=tokens * passed + int(READ * tokens) * read,
         solving=int(max(MATRICES_SOLVED, layers * TRIANGLE) * f * f * double) if layers and statistics else 0,
-        history=layers * 2 * (f * f + d * f) * double if history else 0,
+        history=layers * 2 * (f + d) * (f + PENDING) * double if history else 0,
     )
 
 

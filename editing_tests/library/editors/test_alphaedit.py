@@ -12,6 +12,8 @@ from torch import Tensor
 from editing_tests.library.editors.examples import ADA, BORN, COMMON, PLAYS, TEXTS, fact, model_of
 from kedit.editors import load_editor
 from kedit.editors.alphaedit import AlphaEditState
+from kedit.editors.base import EditorError
+from kedit.locate_then_edit import history
 from kedit.locate_then_edit.solvers import SolveError
 from kedit.models import LanguageModel
 from kedit.statistics import measure
@@ -68,20 +70,34 @@ def test_a_threshold_below_every_eigenvalue_is_refused() -> None:
         load_editor("alphaedit", SETTINGS | {"threshold": 1e-12}).edit(model_of("llama"), [ADA])
 
 
-def test_the_history_holds_what_was_solved_for() -> None:
-    """`G` after the calls is the sum over all their keys, and a layer's keys are what the edited model would give."""
+@pytest.mark.parametrize("pending", [2, 64])
+def test_the_history_holds_what_was_solved_for(pending: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum after the calls is over all their keys, folded or not, and each change is the solution against it."""
+    monkeypatch.setattr(history, "PENDING", pending)
     model, state, keys = model_of(), None, {1: [], 2: []}
     editor = load_editor("alphaedit", SETTINGS)
-    for one in (BORN, ADA, PLAYS):
-        update, state = editor.edit(model, [one], state)
+    for batch in ([BORN], [ADA], [PLAYS], [ADA, BORN, PLAYS], [BORN]):
+        update, state = editor.edit(model, batch, state)
         update.apply(model)
         assert update.evidence is not None
+        assert isinstance(state, AlphaEditState)
         for layer, solved in update.evidence.layers.items():
             keys[layer].append(solved.keys)
-    assert isinstance(state, AlphaEditState)
-    for layer, parts in keys.items():
-        seen = state.spaces[layer].basis.T @ torch.cat(parts, dim=1)
-        torch.testing.assert_close(state.gram[layer], seen @ seen.T, rtol=1e-10, atol=1e-12)
+            basis, one = state.spaces[layer].basis, state.sums[layer]
+            seen = basis.T @ torch.cat(keys[layer], dim=1)
+            total = seen @ seen.T + 0.01 * torch.eye(len(seen), dtype=torch.float64)
+            torch.testing.assert_close(one.factor @ one.factor.T + one.keys @ one.keys.T, total, rtol=1e-10, atol=1e-12)
+            alone = solved.residuals @ torch.linalg.solve(total, basis.T @ solved.keys).T @ basis.T
+            torch.testing.assert_close(change_of(model, update, layer), alone, rtol=1e-8, atol=1e-11)
+
+
+def test_the_weight_of_the_change_is_positive_and_stays_what_it_was() -> None:
+    model = model_of()
+    with pytest.raises(SolveError, match=r"is 0\.0; it must be positive"):
+        load_editor("alphaedit", SETTINGS | {"l2": 0.0}).edit(model, [ADA])
+    _, state = load_editor("alphaedit", SETTINGS).edit(model, [ADA])
+    with pytest.raises(EditorError, match=r"began with l2 0\.01, the settings have 0\.02; keep the first one"):
+        load_editor("alphaedit", SETTINGS | {"l2": 0.02}).edit(model, [BORN], state)
 
 
 def test_a_key_of_an_earlier_call_keeps_its_output() -> None:

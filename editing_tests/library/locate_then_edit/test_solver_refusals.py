@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kedit.locate_then_edit.solvers import SolveError, constrained, history, projected, rank_one, ridge
+from kedit.locate_then_edit.solvers import SolveError, cholesky, constrained, rank_one, ridge
 
 
 def test_constraints_on_nothing_are_refused() -> None:
@@ -15,12 +15,6 @@ def test_constraints_on_nothing_are_refused() -> None:
         constrained(torch.zeros(4, 2), torch.ones(3, 2), eye)
     with pytest.raises(SolveError, match="slack not negative"):
         constrained(torch.ones(4, 2), torch.ones(3, 2), eye, 1.0, -1.0)
-
-
-def test_a_projected_ridge_of_zero_is_refused() -> None:
-    eye = torch.eye(2, dtype=torch.float64)
-    with pytest.raises(SolveError, match=r"l2 is 0\.0; it must be positive"):
-        projected(torch.ones(2, 1), torch.ones(2, 1), eye, eye, 0.0)
 
 
 def test_a_zero_key_changes_nothing_under_a_ridge() -> None:
@@ -38,10 +32,10 @@ def test_keys_that_do_not_meet_have_no_exact_edit() -> None:
         rank_one(torch.ones(3), torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), None)
 
 
-def test_a_rank_deficient_history_is_refused() -> None:
-    moment = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
-    with pytest.raises(SolveError, match="not positive definite at row 3"):
-        history(moment, torch.ones(2, 3), torch.zeros(3, 3))
+def test_a_rank_deficient_matrix_is_refused() -> None:
+    matrix = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
+    with pytest.raises(SolveError, match=r"the sum \(3 x 3\) is not positive definite at row 3"):
+        cholesky(matrix, "the sum")
 
 
 def test_a_ridge_of_zero_is_refused() -> None:

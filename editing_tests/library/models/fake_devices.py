@@ -99,11 +99,17 @@ def _written(func: Any, args: Any, kwargs: Any) -> set[int]:
 
 
 class _Functions(TorchFunctionMode):
-    """Answers and moves by tags."""
+    """Answers and moves by tags, and notes the shape of what is moved."""
 
     def __init__(self, operations: _Operations) -> None:
         super().__init__()
+        self.moves: list[tuple[int, ...]] = []
         self._operations = operations
+
+    def _moved(self, before: Tensor, after: Tensor) -> Tensor:
+        if place(before) != place(after):
+            self.moves.append(tuple(after.shape))
+        return after
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(kwargs or {})
@@ -113,16 +119,14 @@ class _Functions(TorchFunctionMode):
                 return {Tensor.device.__get__: here, Tensor.is_cuda.__get__: here.type == "cuda"}.get(
                     func, here.type == "cpu"
                 )
-        elif func is Tensor.cpu:
-            return _moved(args[0], HOST)
-        elif func is Tensor.cuda:
-            return _moved(args[0], CUDA)
+        elif func in (Tensor.cpu, Tensor.cuda):
+            return self._moved(args[0], _moved(args[0], HOST if func is Tensor.cpu else CUDA))
         elif func is Tensor.pin_memory:
             if place(args[0]) != HOST:
                 raise RuntimeError(f"cannot pin a tensor on {place(args[0])}, only dense tensors on the host can be")
             return args[0]
         elif func is Tensor.to or (func in (torch.as_tensor, torch.asarray) and isinstance(args[0], Tensor)):
-            return _to(*args, **given)
+            return self._moved(args[0], _to(*args, **given))
         elif func in (Tensor.numpy, Tensor.__array__) and place(args[0]) != HOST:
             raise TypeError(f"can't convert a tensor on {place(args[0])} to numpy; copy it to the host first")
         elif func is Tensor.__deepcopy__:  # it makes another storage
@@ -179,10 +183,10 @@ def _moved(tensor: Tensor, where: torch.device) -> Tensor:
 
 
 @contextmanager
-def fake_devices() -> Iterator[None]:
-    """While active, tags count."""
-    with _Operations() as operations, _Functions(operations):
-        yield
+def fake_devices() -> Iterator[list[tuple[int, ...]]]:
+    """While active, tags count; gives the shapes of the tensors that were moved so far."""
+    with _Operations() as operations, _Functions(operations) as functions:
+        yield functions.moves
 
 
 @contextmanager

@@ -32,6 +32,8 @@ from kedit.editors.mend import edit_matrices
 from kedit.facts import Fact, Prompt
 from kedit.hypernetworks import HyperNetwork
 from kedit.hypernetworks.objective import Example, losses
+from kedit.locate_then_edit import history
+from kedit.locate_then_edit.history import FactoredSum, History
 from kedit.models import LanguageModel, score_targets
 from kedit.probing import TraceConfig, check_hooks, trace
 from kedit.updates import lost_to_rounding
@@ -43,6 +45,7 @@ EDITORS = {
     "rome": {"layer": 2, "value": VALUE, "contexts": CONTEXTS},
     "memit-merge": {**LAYERED, "ridge": 0.5},
     "d4s": {**LAYERED, "ridge": 0.5},
+    "alphaedit": {**LAYERED, "threshold": 0.5, "l2": 0.1},
     "ft-l": {"layer": 2, "steps": 3, "epsilon": 1e-2},
     "kn": {"old_weight": 1.0, "new_weight": 1.0, "tolerance": 1.0, "contexts": CONTEXTS},
     "grace": {"layer": 2, "steps": 3},
@@ -100,6 +103,33 @@ def test_edits_are_those_of_one_device(family: str, name: str) -> None:
     assert found[0] == told
     assert all(torch.equal(one, other) for one, other in zip(found[1], scores, strict=True))
     assert found[2] == lost
+
+
+@pytest.mark.parametrize("name", ["d4s", "alphaedit"])
+def test_no_call_brings_a_matrix_to_another_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that folds nor the others; the first call of a session brings the factors or spaces."""
+    monkeypatch.setattr(history, "PENDING", 2)
+    editor, state = load_editor(name, EDITORS[name]), None
+    with fake_devices() as moves:
+        model = fresh("llama")
+        spread(model, 2)
+        for i in range(4):
+            moves.clear()
+            _, state = editor.edit(model, FACTS[:1], state)
+            ranks = {one.basis.shape[1] for one in getattr(state, "spaces", {}).values()}
+            matrices = {(rows, columns) for rows in {model.d, model.f} | ranks for columns in {model.f} | ranks}
+            assert matrices.isdisjoint(moves) == (i > 0)
+
+
+def test_a_history_that_was_elsewhere_is_brought_once() -> None:
+    with fake_devices() as moves:
+        key, residual, f = put(torch.ones(9, 1).double(), ONE), put(torch.ones(2, 1).double(), ONE), 9
+        past = History.start(FactoredSum.start(put(torch.eye(f).double(), OTHER), 1.0), 2)
+        for call in range(2):
+            moves.clear()
+            delta, past = past.plus(key, residual)
+            assert place(delta) == place(past.total.factor) == place(past.residuals) == ONE
+            assert ((f, f) in moves) == (not call)
 
 
 def network_numbers(model: LanguageModel, network: HyperNetwork) -> list[Tensor]:

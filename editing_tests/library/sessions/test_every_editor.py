@@ -14,8 +14,11 @@ from editing_tests.library.random_networks import weights_file
 from editing_tests.library.sessions.comparing import seen, seen_at_all_depths
 from kedit import cli
 from kedit.editors import editor_names, load_editor
+from kedit.locate_then_edit import history
 from kedit.models import LanguageModel
-from kedit.sessions import EditSession, load_update, save_update
+from kedit.sessions import EditSession, SessionError, load_update, save_update
+from kedit.sessions.codec import Decoder
+from kedit.sessions.tensors import read_tensors
 
 FACTS = (BORN, ADA, PLAYS)
 LATER = fact("Eve", "{} lives in", "Spain")
@@ -50,6 +53,38 @@ def test_a_session_survives_its_folder(name: str, template: LanguageModel, tmp_p
     again = EditSession.load(tmp_path / "s", template.copy())
     assert seen_at_all_depths(again) == seen_at_all_depths(direct)
     assert again.model.fingerprint() == template.origin and again.model.memory is None
+
+
+@pytest.mark.parametrize("name", ["d4s", "alphaedit"])
+def test_a_history_survives_its_folder_before_and_after_a_fold(
+    name: str, template: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "PENDING", 2)
+    facts = (*FACTS, LATER)
+    whole = EditSession(template.copy(), name, settings=SETTINGS[name])
+    whole.apply_each(facts)
+    for stop in (2, 3):
+        stopped = EditSession(template.copy(), name, settings=SETTINGS[name])
+        stopped.apply_each(facts[:stop], save_to=tmp_path / str(stop))
+        loaded = EditSession.load(tmp_path / str(stop), template.copy())
+        loaded.apply_each(facts[stop:])
+        assert seen(loaded) == seen(whole)
+    # One fold in four edits: what lies before and after it is in the folder once.
+    whole.save(tmp_path / "whole")
+    sizes = [read_size(path) for path in (tmp_path / "whole" / "tensors").glob("*")]
+    assert sum(size == template.f**2 for size in sizes) == (2 + 2 + 2 if name == "d4s" else 2)
+
+
+def read_size(path: Path) -> int:
+    (tensor,) = read_tensors(path)[0].values()
+    return tensor.numel()
+
+
+def test_a_state_of_the_sums_of_before_is_refused() -> None:
+    fields = {"session": None, "base": {"dict": []}, "cross": {"dict": []}, "gram": {"dict": []}, "count": 2}
+    for name in ("kedit.editors.d4s:D4SState", "kedit.editors.alphaedit:AlphaEditState"):
+        with pytest.raises(SessionError, match=r"State has no field '\w+'; it was stored by another version"):
+            Decoder({}.__getitem__).decode({"record": name, "fields": fields}, "state")
 
 
 @pytest.mark.parametrize("name", editor_names())
