@@ -12,7 +12,7 @@ from kedit.editors.base import EditorError, Tags
 from kedit.editors.settings import Configured, LayeredSettings, recorded
 from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone
-from kedit.locate_then_edit.history import FactoredSum
+from kedit.locate_then_edit.history import FactoredSum, staggered
 from kedit.locate_then_edit.pipeline import LayerProblem, Session, Solution, open_session, rewrite
 from kedit.locate_then_edit.solvers import NullSpace, null_space
 from kedit.models.doubles import doubles
@@ -125,8 +125,9 @@ def _start(model: LanguageModel, layers: Sequence[int], setting: AlphaEditSettin
         }
 
     spaces = model.derived(("null spaces", tuple(layers), setting.threshold, model.corpus), split)
+    used = staggered(layers)
     sums = {
-        layer: FactoredSum.start(torch.eye(space.basis.shape[1]).to(space.basis), setting.l2)
+        layer: FactoredSum.start(torch.eye(space.basis.shape[1]).to(space.basis), setting.l2, used=used[layer])
         for layer, space in spaces.items()
     }
     return AlphaEditState(session, spaces, sums, setting.l2)

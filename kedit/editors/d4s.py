@@ -19,7 +19,7 @@ from kedit.editors.memit import MemitSettings
 from kedit.editors.settings import Configured, recorded
 from kedit.facts import Fact
 from kedit.locate_then_edit.groups import each_alone
-from kedit.locate_then_edit.history import FactoredSum, History
+from kedit.locate_then_edit.history import FactoredSum, History, staggered
 from kedit.locate_then_edit.pipeline import LayerProblem, Residual, Session, Solution, open_session, rewrite
 from kedit.models.doubles import doubles
 from kedit.models.language_model import LanguageModel
@@ -111,18 +111,17 @@ class D4S(Configured[D4SSettings]):
                 residual=setting.residual,
             )
         update = recorded(self.name, model, facts, changes, setting, evidence)
-        return update, D4SState(
-            before.session, before.base, history, before.penalty, before.count + len(facts)
-        )
+        return update, D4SState(before.session, before.base, history, before.penalty, before.count + len(facts))
 
     @staticmethod
     def _start(model: LanguageModel, layers: Sequence[int], setting: D4SSettings) -> D4SState:
         session = open_session(model, layers, setting.contexts)
+        used = staggered(layers)
 
         def begun(layer: int) -> History:
             device = doubles(model.weight(layer)[:0]).device
             factor = session.moments[layer].factor(setting.damping, device).to(device)
-            return History.start(FactoredSum.start(factor, setting.ridge * model.f), model.d)
+            return History.start(FactoredSum.start(factor, setting.ridge * model.f, used=used[layer]), model.d)
 
         return D4SState(
             session=session,

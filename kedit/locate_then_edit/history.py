@@ -8,6 +8,7 @@ new, and all of it is float64, on the device of the keys.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,11 +16,17 @@ from torch import Tensor
 
 from kedit.locate_then_edit.solvers import SolveError, cholesky, ridge
 
-__all__ = ["PENDING", "FactoredSum", "History"]
+__all__ = ["PENDING", "FactoredSum", "History", "staggered"]
 
 # Columns of a buffer. A call costs 2 f^2 a pending key and a fold 7/3 f^3, so single edits cost least with
 # sqrt(7/3 f) columns, 69 at f = 2048 and 195 at 16384; around that the cost is flat, and a buffer is to be small.
 PENDING = 64
+
+
+def staggered(layers: Sequence[int]) -> dict[int, int]:
+    """With how many zeros the sum of each layer begins, so that single edits do not fold two layers in one call: old
+    and new factors are held at once then, and at `f` = 16384 each has 2 GiB."""
+    return {layer: PENDING * place // len(layers) for place, layer in enumerate(layers)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class FactoredSum:
     Attributes:
         factor: `L`, lower, `(q, q)`.
         keys: `K`, `(q, B)`, zero in the columns from `used` on.
-        used: number of pending keys.
+        used: number of pending keys, and of zeros that stand for some.
     """
 
     factor: Tensor
@@ -37,15 +44,15 @@ class FactoredSum:
     used: int
 
     @classmethod
-    def start(cls, factor: Tensor, strength: float) -> FactoredSum:
-        """The sum without keys, `A0 = strength * factor factor^T`.
+    def start(cls, factor: Tensor, strength: float, *, used: int = 0) -> FactoredSum:
+        """The sum without keys, `A0 = strength * factor factor^T`, that begins with `used` zeros for keys.
 
         Raises:
             SolveError: `strength` is not positive.
         """
         if strength <= 0:
             raise SolveError(f"the penalty's weight (lambda, or l2 of AlphaEdit) is {strength}; it must be positive")
-        return cls(factor * strength**0.5, factor.new_zeros(len(factor), PENDING), 0)
+        return cls(factor * strength**0.5, factor.new_zeros(len(factor), PENDING), used)
 
     def beside(self, like: Tensor) -> FactoredSum:
         """The same on the device of `like`; a session that was read from files may be elsewhere."""

@@ -51,7 +51,7 @@ class MemoryNeed:
         activations: what a backward pass over the token budget keeps, an estimate from above.
         solving: float64 matrices on the device while second moments are measured or a system is solved.
         history: of each edited layer the factored sum over earlier edits, the solution and the keys and residuals
-            since, on the device: those before a call and, since that may fold all layers, those after it.
+            since, on the device; and of half the layers once more, because a call of some dozen facts folds so many.
     """
 
     weights: int
@@ -112,7 +112,7 @@ def memory_needed(
         moments=layers * MATRICES_KEPT * f * f * double if statistics else 0,
         activations=tokens * passed + int(READ * tokens) * read,
         solving=int(max(MATRICES_SOLVED, layers * TRIANGLE) * f * f * double) if layers and statistics else 0,
-        history=layers * 2 * (f + d) * (f + PENDING) * double if history else 0,
+        history=(layers + -(-layers // 2)) * (f + d) * (f + PENDING) * double if history else 0,
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from editing_tests.library.locate_then_edit.direct_history import direct
 from editing_tests.library.profiles import drawn
 from kedit.gate import tensor_elements
-from kedit.locate_then_edit.history import PENDING, FactoredSum, History
+from kedit.locate_then_edit.history import PENDING, FactoredSum, History, staggered
 from kedit.locate_then_edit.solvers import SolveError
 
 SIZES = st.lists(st.integers(1, 9) | st.integers(PENDING - 1, 3 * PENDING), min_size=1, max_size=6)
@@ -128,3 +128,25 @@ def test_a_sum_that_cannot_be_factored_is_refused() -> None:
     total: Any = FactoredSum.start(torch.eye(2, dtype=torch.float64), 1.0)
     with pytest.raises(SolveError, match=r"the penalty and the sum of keys \(2 x 2\) is not positive definite"):
         total.plus(torch.full((2, PENDING + 1), float("nan"), dtype=torch.float64))
+
+
+def test_layers_fold_in_different_calls_of_single_edits() -> None:
+    layers, f = range(3, 9), 5
+    begun = staggered(layers)
+    assert len(set(begun.values())) == 6 and min(begun.values()) == 0 and max(begun.values()) < PENDING
+    factor, keys = torch.linalg.cholesky(penalty_of(0, f)), normal(1, f, 3 * PENDING)
+    plain = FactoredSum.start(factor, 2.0)
+    sums = {layer: FactoredSum.start(factor, 2.0, used=begun[layer]) for layer in layers}
+    for key in keys.split(1, dim=1):
+        plain, after = plain.plus(key), {layer: total.plus(key) for layer, total in sums.items()}
+        assert sum(after[layer].factor is not sums[layer].factor for layer in layers) <= 1
+        sums = after
+    target = normal(2, 3, 2)
+    expected = torch.matmul(*factors_of(plain, target))
+    for total in sums.values():
+        torch.testing.assert_close(torch.matmul(*factors_of(total, target)), expected, rtol=1e-10, atol=1e-12)
+
+
+def factors_of(total: FactoredSum, residuals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    left, right = total.ridge(normal(3, len(total.factor), 2), residuals)
+    return left, right.T
