@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -95,11 +95,12 @@ class Rebuilt:
 @dataclass(frozen=True)
 class LayerEvidence:
     """What a keyed editor solved at one layer, in host memory: `keys` `(f, n)`, `residuals` `(d, n)` after the spread,
-    and `penalty` `(f, f)`, the `lambda C` of the solve (None without covariance)."""
+    and `penalty`, which makes the `lambda C` `(f, f)` of the solve when it is asked (None without covariance): at `f` =
+    16384 that has 2 GiB."""
 
     keys: Tensor
     residuals: Tensor
-    penalty: Tensor | None = None
+    penalty: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ class Told:
         self._now: dict[int, Tensor] = {}
         keys: dict[int, list[Tensor]] = {}
         residuals: dict[int, list[Tensor]] = {}
-        self.penalty: dict[int, Tensor] = {}
         self.state_sizes = []
         for fact in gate.facts.distinct(CALLS, gate.seed):
             update, state = gate.editor.edit(model, [fact], state)
@@ -34,7 +33,9 @@ class Told:
                 here = model.weight(layer).device
                 keys.setdefault(layer, []).append(evidence.keys.to(here).double())
                 residuals.setdefault(layer, []).append(evidence.residuals.to(here).double())
-                self.penalty[layer] = evidence.penalty.to(here).double()
+            last = update.evidence.layers
+        # Of the last call only: it is the same at all, and of a full model has gigabytes.
+        self.penalty = {layer: last[layer].penalty().to(parts[0].device).double() for layer, parts in keys.items()}
         self.keys = {layer: torch.cat(parts, dim=1) for layer, parts in keys.items()}
         self.residuals = {layer: torch.cat(parts, dim=1) for layer, parts in residuals.items()}
         self.change = {layer: weight - self._base[layer] for layer, weight in self._now.items()}

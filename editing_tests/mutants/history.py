@@ -26,7 +26,7 @@ def spoiled(update: Any, after: D4SState, wrong: Callable[[Tensor, Tensor, Tenso
     """The state with other sums: `wrong` takes `S = sum r k^T`, `A = lambda C + sum k k^T` and `lambda C`, and gives
     what `S` and `A` are to be."""
     histories = {
-        layer: _history_of(*wrong(*_sums_of(history), update.evidence.layers[layer].penalty.to(history.solution)))
+        layer: _history_of(*wrong(*_sums_of(history), update.evidence.layers[layer].penalty().to(history.solution)))
         for layer, history in after.history.items()
     }
     return replace(after, history=histories)

@@ -22,7 +22,7 @@ class EarlyKey:
         changes = {}
         for layer, evidence in right.evidence.layers.items():
             keys = early.evidence.layers[layer].keys.double()
-            system = evidence.penalty.double() + keys @ keys.T
+            system = evidence.penalty().double() + keys @ keys.T
             changes[model.weight_name(layer)] = LowRank(evidence.residuals, torch.linalg.solve(system, keys))
         return replace(right, changes=changes, evidence=None), state
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import Tensor
@@ -96,7 +97,7 @@ class D4S(Configured[D4SSettings]):
         def solve(problem: LayerProblem) -> Solution:
             layer = problem.layer
             delta, history[layer] = history[layer].plus(problem.keys, problem.residuals)
-            penalty = before.session.moments[layer].penalty(setting.damping, setting.ridge * model.f)
+            penalty = partial(before.session.moments[layer].penalty, setting.damping, setting.ridge * model.f)
             return Solution(Rebuilt(before.base[model.weight_name(layer)], delta.float()), penalty)
 
         with model.swapped(before.base if setting.ground == "base" else {}):

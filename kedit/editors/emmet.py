@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kedit.editors.base import Tags
 from kedit.editors.settings import Configured, LayeredSettings, recorded
@@ -60,7 +61,7 @@ class Emmet(Configured[EmmetSettings]):
             found = constrained(problem.keys, problem.residuals, factor, setting.alpha, setting.slack)
             if not setting.slack:
                 notes[f"independent constraints of {len(facts)} in layer {problem.layer}"] = found.rank
-            penalty = moment.penalty(setting.damping, setting.alpha * setting.slack) if setting.slack else None
+            penalty = partial(moment.penalty, setting.damping, setting.alpha * setting.slack) if setting.slack else None
             return Solution(LowRank(found.left, found.right), penalty)
 
         groups = each_alone(model, facts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kedit.editors.base import Tags
 from kedit.editors.settings import Configured, LayeredSettings, recorded
@@ -70,7 +71,7 @@ class Memit(Configured[MemitSettings]):
             moment = session.moments[problem.layer]
             factor = moment.factor(setting.damping, problem.keys.device)
             left, right = ridge(problem.keys, problem.residuals, factor, strength)
-            return Solution(LowRank(left, right), moment.penalty(setting.damping, strength))
+            return Solution(LowRank(left, right), partial(moment.penalty, setting.damping, strength))
 
         changes, evidence = rewrite(
             model,

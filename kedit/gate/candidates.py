@@ -32,6 +32,8 @@ TOKENS_PER_KEY_DIMENSION = 10
 # Copies share weights, but a model that was written to a folder and read again does not, nor one whose hidden units
 # are in another order.
 MODELS_AT_ONCE = 2
+# Second moments of the unedited model, of a twin, and where a corpus can be measured anew of one with other weights.
+SESSIONS_AT_ONCE, WITH_CORPUS = 2, 3
 # Of a model that is edited, two copies of it, and what undo needs, each has edited matrices of its own.
 EDITED_AT_ONCE = 2
 
@@ -96,7 +98,7 @@ def _candidate(asked: str, full: FullOptions) -> Candidate:
     dtype = full.dtype or ("bfloat16" if large and full.device != "cpu" else "float32")
     missing += _wrong_with_device(full.device)
     if not missing:
-        missing += _wrong_with_memory(name, config, dtype, full.device)
+        missing += _wrong_with_memory(name, config, dtype, full)
     real = folder is None or not (folder / CARD).is_file()
     return Candidate(name, str(folder or asked), large, real, dtype, "; ".join(missing))
 
@@ -139,14 +141,15 @@ def _wrong_with_device(device: str) -> list[str]:
     return []
 
 
-def _wrong_with_memory(name: str, config: PreTrainedConfig, dtype: str, device: str) -> list[str]:
+def _wrong_with_memory(name: str, config: PreTrainedConfig, dtype: str, full: FullOptions) -> list[str]:
     import torch
 
     from kedit.models.memory import OutOfMemory, check_memory, memory_needed
 
     try:
         need = memory_needed(config, getattr(torch, dtype), layers=EDITED_LAYERS)
-        check_memory(_at_once(need), device, name=name)
+        sessions = WITH_CORPUS if full.random_weights or full.corpus else SESSIONS_AT_ONCE
+        check_memory(replace(_at_once(need), moments=sessions * need.moments), full.device, name=name)
     except OutOfMemory as error:
         return [str(error)]
     except ModelError as error:

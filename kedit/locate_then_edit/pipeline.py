@@ -8,7 +8,7 @@ happens.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -117,10 +117,10 @@ class LayerProblem:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """What a solver makes of it: the change of the layer's weight, and the penalty `lambda C` it used, on the host."""
+    """What a solver makes of it: the change of the layer's weight, and what makes the penalty `lambda C` it used."""
 
     change: Change
-    penalty: Tensor | None
+    penalty: Callable[[], Tensor] | None
 
 
 class Solver(Protocol):

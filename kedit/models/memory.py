@@ -26,8 +26,8 @@ CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current
 CGROUP_PARTS = Path("/sys/fs/cgroup/memory.stat")
 # Logits are read where a target is predicted, which is this share of the tokens at most.
 READ = 0.25
-# Of each layer's second moment a session keeps the matrix, the damped one and its Cholesky factor.
-MATRICES_KEPT = 3
+# Of each layer's second moment a session keeps the matrix and the Cholesky factor of the damped one.
+MATRICES_KEPT = 2
 # A solve has the second moment, a sum and its factor on the device; while second moments are measured there, a layer's
 # sum is the lower triangle in strips.
 MATRICES_SOLVED, TRIANGLE = 3, 9 / 16
@@ -47,7 +47,7 @@ class MemoryNeed:
         weights: all parameters in the dtype of the model, tied ones once, and the buffers.
         edited: of each edited matrix a trial weight in the dtype of the model and in float32, and of one at a time a
             float32 and two float64 copies, of which the new weight is summed.
-        moments: the second moments of the edited layers in float64, damped and factored.
+        moments: the second moments of the edited layers in float64, and factored.
         activations: what a backward pass over the token budget keeps, an estimate from above.
         solving: float64 matrices on the device while second moments are measured or a system is solved.
         history: of each edited layer the factored sum over earlier edits, the solution and the keys and residuals

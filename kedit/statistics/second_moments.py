@@ -60,7 +60,6 @@ class SecondMoment:
     tokens: int
     model: str
     corpus: str
-    _penalties: dict[tuple[float, float], Tensor] = field(default_factory=dict, repr=False, compare=False)
     _factors: dict[float, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def damped(self, damping: float, device: torch.device | str = "cpu") -> Tensor:
@@ -70,11 +69,8 @@ class SecondMoment:
         return matrix
 
     def penalty(self, damping: float, strength: float) -> Tensor:
-        """`strength * damped(damping)`, `(f, f)` float64, kept on this object: at `f` = 16384 it has 2 GiB, too much to
-        make anew at every edit."""
-        if (damping, strength) not in self._penalties:
-            self._penalties[damping, strength] = self.damped(damping).mul_(strength)
-        return self._penalties[damping, strength]
+        """`strength * damped(damping)`, `(f, f)` float64."""
+        return self.damped(damping).mul_(strength)
 
     def check_tokens(self) -> None:
         """Raises StatisticsError for fewer tokens than `f`, with which `matrix` has no full rank."""

@@ -38,7 +38,7 @@ def whole_history(updates: list[Any], layer: int) -> Tensor:
     """The change of a layer after these calls, from the sums over all their keys and residuals."""
     solved = [update.evidence.layers[layer] for update in updates]
     keys, residuals = (torch.cat(parts, dim=1) for parts in zip(*((s.keys, s.residuals) for s in solved), strict=True))
-    return direct(solved[-1].penalty, keys, residuals)
+    return direct(solved[-1].penalty(), keys, residuals)
 
 
 def tensors(state: D4SState) -> list[Tensor]:
@@ -67,7 +67,7 @@ def test_d4s_rebuilds_from_the_base_and_applying_twice_changes_nothing() -> None
     for layer in (1, 2):
         c = moments[layer].matrix
         c = c + 1e-4 * c.trace() / model.f * torch.eye(model.f, dtype=torch.float64)
-        torch.testing.assert_close(updates[-1].evidence.layers[layer].penalty, 0.6 * model.f * c)
+        torch.testing.assert_close(updates[-1].evidence.layers[layer].penalty(), 0.6 * model.f * c)
         delta = whole_history(updates, layer)
         torch.testing.assert_close(model.weight(layer), (base[layer] + delta).float(), rtol=1e-6, atol=1e-7)
 
@@ -132,7 +132,7 @@ def test_the_weights_are_the_base_and_the_whole_history_after_every_call() -> No
     for layer, one in state.history.items():
         seen = torch.cat([update.evidence.layers[layer].keys for update in updates], dim=1)
         total = one.total.factor @ one.total.factor.T + one.total.keys @ one.total.keys.T
-        penalty = updates[-1].evidence.layers[layer].penalty
+        penalty = updates[-1].evidence.layers[layer].penalty()
         torch.testing.assert_close(total, penalty + seen @ seen.T, rtol=1e-11, atol=1e-11)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kedit.fact_files import record_of_fact
-from kedit.gate.candidates import EDITED_AT_ONCE, EDITED_LAYERS
+from kedit.gate.candidates import EDITED_AT_ONCE, EDITED_LAYERS, SESSIONS_AT_ONCE
 from kedit.gate.run import suite_folder
 from kedit.gate.thresholds import Thresholds
 from kedit.models import LanguageModel
@@ -93,8 +93,8 @@ def test_sums_that_would_not_fit_skip_the_editor_that_keeps_them(run, monkeypatc
     beside = need.weights + EDITED_AT_ONCE * need.edited + need.activations + need.solving
     assert most.history > need.weights
     # The model and all that any editor needs fit, and half of the sums.
-    room = beside + need.weights + need.moments + most.history // 2
-    free = iter([room, *([room - need.weights - need.moments] * 20)])
+    room = beside + need.weights + most.history // 2
+    free = iter([room + SESSIONS_AT_ONCE * need.moments, *([room - need.weights] * 20)])
     monkeypatch.setattr("kedit.models.memory.memory_at_hand", lambda _device: next(free))
     args = ["-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "memit", "--editor", "d4s"]
     result = run(suite_folder(), *args, "-k", "deterministic", "-rs")
