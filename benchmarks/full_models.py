@@ -7,7 +7,7 @@
 Four questions: seconds an edit, by part, and peak memory; how near the value search is to the fastest matrix product of
 the machine; tokens a second of second moments beside a plain forward pass; memory of many single edits one after the
 other. Second moments and contexts are at hand before the clock of an edit starts. What is found is written after every
-step, and an interrupt ends the run with what there is.
+step; a step that fails is named and the next one begun; an interrupt, or `--minutes`, ends the run with what there is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -88,6 +89,7 @@ class Found:
     statistics: dict[str, float] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     sequences: list[Series] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -179,9 +181,14 @@ def statistics_of(
 
 
 def sequence_of(
-    editor: Editor, model: LanguageModel, facts: Sequence[Fact], stops: Sequence[int], clock: Clock
+    editor: Editor,
+    model: LanguageModel,
+    facts: Sequence[Fact],
+    stops: Sequence[int],
+    clock: Clock,
+    over: Callable[[], bool],
 ) -> Iterator[Series]:
-    """Single edits, each applied before the next; the weights are put back at the end."""
+    """Single edits, each applied before the next, until time is `over`; the weights are put back at the end."""
     memory, seconds, state, first = Memory(clock.device), 0.0, None, None
     try:
         for done in range(1, max(stops) + 1):
@@ -190,8 +197,11 @@ def sequence_of(
             applying, snapshot = timed(partial(update.apply, model), clock)
             first = first or snapshot
             seconds += took + applying
-            if done in stops:
+            ends = over()
+            if done in stops or ends:
                 yield Series(editor.name, done, seconds / done, memory.now(), tensor_elements(state))
+            if ends:
+                break
     finally:
         if first is not None:
             first.restore(model)
@@ -276,6 +286,7 @@ def page(found: Found) -> str:
             f"| {one.editor}, {one.edits} | {one.seconds:.3f} | {one.held:,.0f} | {one.state:,} |"
             for one in found.sequences
         ]
+    lines += ["", *found.failures] if found.failures else []
     return "\n".join(lines) + "\n"
 
 
@@ -293,9 +304,24 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def names(text: str) -> list[str]:
+    """`d4s,alphaedit` as names."""
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
 def whole_numbers(text: str) -> list[int]:
     """`1,10` as numbers; nothing for `0` or an empty text."""
     return [int(one) for one in text.split(",") if one.strip() and int(one)]
+
+
+@contextmanager
+def attempted(what: str, found: Found) -> Iterator[None]:
+    """Name what fails, such as memory that does not suffice, and go on."""
+    try:
+        yield
+    except Exception as error:
+        found.failures.append(f"{what}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        say(found.failures[-1])
 
 
 def measured(found: Found, model: LanguageModel, given: argparse.Namespace, clock: Clock) -> Iterator[None]:
@@ -304,7 +330,12 @@ def measured(found: Found, model: LanguageModel, given: argparse.Namespace, cloc
     everything = world.facts()
     sampler = Sampler(world)
     editor, layers = chosen(given.editor, model)
-    others = [chosen(name, model) for name in SEQUENTIAL if given.sequence]
+    others = [chosen(name, model) for name in given.sequential if given.sequence]
+    ends = time.monotonic() + 60 * given.minutes
+
+    def over() -> bool:
+        return bool(given.minutes) and time.monotonic() > ends
+
     needed = sorted({layer for one in (layers, *(theirs for _, theirs in others)) for layer in one})
     say(f"second moments of layers {', '.join(map(str, needed))}")
     found.statistics, moments = statistics_of(model, needed, clock)
@@ -317,15 +348,22 @@ def measured(found: Found, model: LanguageModel, given: argparse.Namespace, cloc
         say("warming up")
         _, state = editor.edit(model, everything[:1])
         for n in given.facts:
+            if over():
+                return
             say(f"{editor.name}, {n} facts")
             facts = sampler.distinct(n, given.seed) if n <= len(world.subjects) else everything[:n]
-            found.batches.append(batch_of(editor, model, facts, state, found.ceiling, clock))
+            with attempted(f"{editor.name}, {n} facts", found):
+                found.batches.append(batch_of(editor, model, facts, state, found.ceiling, clock))
             yield
         for one, _ in others:
+            if over():
+                return
             say(f"{one.name}, up to {max(given.sequence)} single edits")
-            for step in sequence_of(one, model, everything, given.sequence, clock):
-                found.sequences.append(step)
-                yield
+            with attempted(f"{one.name}, single edits", found):
+                for step in sequence_of(one, model, everything, given.sequence, clock, over):
+                    found.sequences.append(step)
+                    yield
+            yield
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -337,6 +375,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--facts", type=whole_numbers, default=[1, 10, 100, 1000], metavar="N,N,...")
     parser.add_argument("--editor", default="memit", help="those that do not go the pipeline have no parts")
     parser.add_argument("--sequence", type=whole_numbers, default=[10, 100, 1000], metavar="N,N,...; 0 for none")
+    parser.add_argument("--sequential", type=names, default=list(SEQUENTIAL), metavar="NAME,NAME,...")
+    parser.add_argument("--minutes", type=float, default=0.0, help="begin nothing more after so many; 0 for no end")
     parser.add_argument("--tokens", type=int, default=0, help="of the corpus; all, or two a key dimension")
     parser.add_argument("--blocks", type=int, default=8, help="with --width")
     parser.add_argument("--width", type=int, default=0, help="a full model reduced to this hidden size")
@@ -361,7 +401,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; this is what there is")
     sys.stdout.write(page(found))
-    return 0
+    return 1 if found.failures else 0
 
 
 if __name__ == "__main__":

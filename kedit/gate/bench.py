@@ -80,7 +80,7 @@ class Bench:
             torch.cuda.empty_cache()
         (one,) = (one for one in self.run.candidates if one.source == case.folder)
         model = load(one, full)
-        model.shares = True
+        model.shares, model.stored = True, not full.random_weights
         return model
 
     def unedited(self, case: Case) -> dict[str, str]:

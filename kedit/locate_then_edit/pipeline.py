@@ -59,7 +59,8 @@ def open_session(
     """
 
     def start() -> Session:
-        moments = second_moments(model, layers, cache=cache_folder()) if covariance else {}
+        folder = cache_folder() if model.stored else None
+        moments = second_moments(model, layers, cache=folder) if covariance else {}
         # Not every solver needs a factor that would refuse them, and no value should be searched for in vain.
         for moment in moments.values():
             moment.check_tokens()

@@ -44,6 +44,7 @@ class LanguageModel:
         origin: fingerprint of all parameters when this object was made; copies keep it.
         hashes: of tensors, remembered; copies share them.
         shares: whether copies share the storage of weights until these are written; only `write` may change them then.
+        stored: whether what is measured of it may be kept in files, of which a full model's have gigabytes.
         n_blocks, d, f: number of blocks, hidden size, key size.
     """
 
@@ -68,6 +69,7 @@ class LanguageModel:
         self.name = name
         self.corpus = tuple(corpus)
         self.shares = False
+        self.stored = True
         self._is_frozen = False
         self._derived: dict[Hashable, tuple[str, Any]] = {}
         self.hashes = Fingerprints() if hashes is None else hashes
@@ -166,14 +168,14 @@ class LanguageModel:
             module, self.tokenizer, name=self.name, corpus=self.corpus, origin=self.origin, hashes=self.hashes
         )
         twin.attach(memory)
-        twin._derived, twin.shares = self._derived, self.shares
+        twin._derived, twin.shares, twin.stored = self._derived, self.shares, self.stored
         return twin
 
     def renewed(self, tokenizer: PreTrainedTokenizerBase, corpus: Iterable[str]) -> LanguageModel:
         """The same module, seen as if it had just been loaded: nothing is remembered of it but hashes, and `origin` is
         of its weights as they are now."""
         fresh = LanguageModel(self.module, tokenizer, name=self.name, corpus=corpus, hashes=self.hashes)
-        fresh.shares = self.shares
+        fresh.shares, fresh.stored = self.shares, self.stored and not self.shares
         return fresh
 
     def write(self, name: str, stored: Tensor) -> None:

@@ -9,7 +9,7 @@ import torch
 from editing_tests.library.random_models import random_model
 from kedit.editors import load_editor
 from kedit.facts import Fact, Prompt
-from kedit.gate.behaviour import converted, reordered
+from kedit.gate.behaviour import converted, independent, reordered
 from kedit.models import LanguageModel
 from kedit.models.sharing import own_storage
 
@@ -92,6 +92,16 @@ def test_twins_with_other_weights_leave_the_base(family: str) -> None:
         torch.testing.assert_close(other.module(ids).logits, base.module(ids).logits)
     same.write(same.weight_name(1), same.parameter(same.weight_name(1)) + 1)
     assert base.fingerprint() == base.origin
+
+
+def test_twins_of_a_full_model_leave_no_files(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEDIT_CACHE", str(tmp_path))
+    base, editor = sharing("gpt2"), load_editor("memit", SETTINGS["memit"])
+    base.corpus *= 8
+    editor.edit(independent(base), [FACT])
+    assert not list(tmp_path.rglob("*.safetensors"))
+    editor.edit(base.copy(), [FACT])
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
 
 
 def test_own_storage_keeps_numbers_and_ties() -> None:
