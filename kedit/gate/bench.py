@@ -110,11 +110,14 @@ class Bench:
         full, tags = self.run.options.full, self.run.editors[case.editor].tags
         if full is None or not (tags.needs_statistics or tags.history):
             return ""
-        from kedit.gate.candidates import too_large
+        from kedit.gate.candidates import too_large, with_sums
 
         model = self.model(case)
         if not tags.needs_statistics or model.corpus or collected_files(home_of(model.origin, cache_folder())):
-            return too_large(model, full.device) if tags.history else ""
+            if not tags.history:
+                return ""
+            need = self.remember((case.folder, "memory with sums"), lambda: with_sums(model))
+            return too_large(need, full.device, f"editing {model.name} with sums over earlier edits")
         return (
             f"{case.editor} needs second moments of {case.model}'s keys; give texts with --corpus FILE, or collect "
             f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {model.dtype}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kedit.models.language_model import LanguageModel
     from kedit.models.memory import MemoryNeed
 
-__all__ = ["Candidate", "candidates", "load", "too_large"]
+__all__ = ["Candidate", "candidates", "load", "too_large", "with_sums"]
 
 # Parameters from which on a model is a large one.
 LARGE = 5e9
@@ -144,29 +144,32 @@ def _wrong_with_device(device: str) -> list[str]:
 def _wrong_with_memory(name: str, config: PreTrainedConfig, dtype: str, full: FullOptions) -> list[str]:
     import torch
 
-    from kedit.models.memory import OutOfMemory, check_memory, memory_needed
+    from kedit.models.memory import memory_needed
 
     try:
         need = memory_needed(config, getattr(torch, dtype), layers=EDITED_LAYERS)
         sessions = WITH_CORPUS if full.random_weights or full.corpus else SESSIONS_AT_ONCE
-        check_memory(replace(_at_once(need), moments=sessions * need.moments), full.device, name=name)
-    except OutOfMemory as error:
-        return [str(error)]
+        wrong = too_large(replace(_at_once(need), moments=sessions * need.moments), full.device, name)
     except ModelError as error:
         raise pytest.UsageError(f"--model {name}: {error}") from error
-    return []
+    return [wrong] if wrong else []
 
 
-def too_large(model: LanguageModel, device: str) -> str:
-    """Why sums over earlier edits of a model, which is loaded, would not fit beside it; empty if they would."""
-    from kedit.models.memory import OutOfMemory, check_memory, memory_needed
+def with_sums(model: LanguageModel) -> MemoryNeed:
+    """What editing a model that is loaded takes beside it, with sums over earlier edits."""
+    from kedit.models.memory import memory_needed
 
-    dtype = model.weight(0).dtype
-    need = memory_needed(model.module.config, dtype, layers=EDITED_LAYERS, history=True)
+    need = memory_needed(model.module.config, model.weight(0).dtype, layers=EDITED_LAYERS, history=True)
     # Second moments were counted when the model was looked for, and may be at hand by now.
-    beside = replace(_at_once(need), weights=(MODELS_AT_ONCE - 1) * need.weights, moments=0)
+    return replace(_at_once(need), weights=(MODELS_AT_ONCE - 1) * need.weights, moments=0)
+
+
+def too_large(need: MemoryNeed, device: str, name: str) -> str:
+    """Why a need would not be met; empty if it would."""
+    from kedit.models.memory import OutOfMemory, check_memory
+
     try:
-        check_memory(beside, device, name=f"editing {model.name} with sums over earlier edits")
+        check_memory(need, device, name=name)
     except OutOfMemory as error:
         return str(error)
     return ""
