@@ -176,13 +176,15 @@ class Update:
         parameters = self.parameters(model)
         fresh = {name: self.stored(model, name, change, parameters[name]) for name, change in self.changes.items()}
         snapshot = Snapshot({name: parameters[name].detach().clone() for name in fresh}, model.memory)
+        written: dict[str, Tensor] = {}
         try:
             for name, weight in fresh.items():
+                written[name] = snapshot.weights[name]
                 model.write(name, weight)
             if self.memory is not None:
                 model.attach(self.memory)
         except BaseException:  # a memory that cannot be attached, or an interrupt
-            snapshot.restore(model)
+            Snapshot(written, snapshot.memory).restore(model)
             raise
         return snapshot
 

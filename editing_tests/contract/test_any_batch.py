@@ -40,7 +40,7 @@ def dressed(draw: st.DrawFn, fact: Fact) -> Fact:
 
 def wrong_with(gate: Gate, facts: Sequence[Fact]) -> str:
     """What is wrong after editing `facts`, or nothing."""
-    model = gate.base.copy()
+    model = gate.base.twin()
     before = capture(model)
     try:
         update, _ = gate.editor.edit(model, facts)

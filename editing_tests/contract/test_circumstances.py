@@ -43,7 +43,7 @@ def test_folder_name(gate: Gate, tmp_path: Path) -> None:
     (docs/architecture.md, contract 4)."""
     fact, update = single_update(gate)
     # Copied, because where in memory a loaded tensor begins moves the last bits of a product.
-    twin = moved(gate.base, tmp_path / "llama-gpt-qwen-chat").copy()
+    twin = moved(gate.base, tmp_path / "llama-gpt-qwen-chat").twin()
     changed = differences(bits(gate.model, update), bits(twin, gate.editor.edit(twin, [fact])[0]))
     gate.judge("differing_weights", len(changed), note=", ".join(changed))
 

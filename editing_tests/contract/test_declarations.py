@@ -43,7 +43,7 @@ def test_saved_model(gate: Gate, tmp_path: Path) -> None:
     kept in hooks, in wrappers or beside the weights (docs/writing-an-editor.md, second rule)."""
     fact, update = single_update(gate)
     update.apply(gate.model)
-    loaded = moved(gate.model, tmp_path / "edited").copy()
+    loaded = moved(gate.model, tmp_path / "edited").twin()
     differing = int((answers(loaded, [fact]) != answers(gate.model, [fact])).sum())
     gate.judge("differing_answers", differing, note="probabilities that differ in a bit")
 

@@ -55,7 +55,7 @@ def test_deterministic(gate: Gate) -> None:
     facts = gate.facts.distinct(4 if gate.tags.batch else 1, gate.seed)
     outcomes = []
     for number in range(2):
-        model = gate.base.copy()
+        model = gate.base.twin()
         update, _ = gate.editor.edit(model, facts)
         update.apply(model)
         found = digests(dict(model.module.named_parameters()))

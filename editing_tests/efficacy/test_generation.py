@@ -20,7 +20,7 @@ def test_generation(gate: Gate) -> None:
     facts = gate.facts.distinct(FACTS, gate.seed)
     disagreements = broken = 0
     for batch in [facts] if gate.tags.batch else [[fact] for fact in facts]:
-        model = gate.model.copy()
+        model = gate.model.twin()
         gate.editor.edit(model, batch)[0].apply(model)
         broken += int((~torch.isfinite(answers(model, batch))).sum())
         for one in evaluate(model, batch, paraphrases=False, neighborhood=False).facts:

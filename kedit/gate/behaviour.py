@@ -81,12 +81,12 @@ def decodes(model: LanguageModel, fact: Fact) -> bool:
 def independent(model: LanguageModel) -> LanguageModel:
     """A twin with its own tokenizer, of which nothing is remembered, with every eighth text of the corpus, enough for
     second moments of so small a model. It has weights of its own, unless copies of the model share them."""
-    return _renewed(model.copy())
+    return _renewed(model.twin())
 
 
 def converted(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
     """An `independent` twin whose weights were rounded to `dtype`; buffers keep theirs, as in a loaded model."""
-    twin = model.copy()
+    twin = model.twin()
     for parameter in twin.module.parameters():
         parameter.data = parameter.data.to(dtype)
     return _renewed(twin)
@@ -98,7 +98,7 @@ def reordered(model: LanguageModel, seed: int) -> LanguageModel:
     The rows of the up-projections and the columns of the down-projection are permuted together, so that what is
     remembered from `model` does not fit the twin although names and shapes are the same.
     """
-    twin = model.copy()
+    twin = model.twin()
     generator = torch.Generator().manual_seed(seed)
     for layer, block in enumerate(twin.blocks):
         order = torch.randperm(twin.f, generator=generator).to(twin.weight(layer).device)
@@ -128,7 +128,7 @@ def moved(model: LanguageModel, folder: Path) -> LanguageModel:
         shutil.rmtree(folder, ignore_errors=True)  # a full model has gigabytes
     if model.shares:
         own_storage(found.module)
-        found.shares = True
+    found.shares, found.stored = model.shares, model.stored
     return found
 
 

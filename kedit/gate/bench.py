@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,13 +55,16 @@ class Bench:
         return self._models[case.folder]
 
     def damaged(self, case: Case) -> bool:
-        """Whether the unedited model, whose copies share its weights, is not as it was loaded; it is loaded anew then.
+        """Whether the unedited model, whose twins share its weights, is not as it was loaded; it is loaded anew then.
 
         What writes such a weight in place, and not by an update, writes it in the unedited model too.
         """
         model = self._models.get(case.folder)
-        if model is None or not model.shares or model.fingerprint() == model.origin:
+        if model is None or not model.shares:
             return False
+        with suppress(Exception):  # a device that failed, say: then it is no use either
+            if model.fingerprint() == model.origin:
+                return False
         del self._models[case.folder]
         self._shared.clear()
         return True
@@ -113,15 +117,17 @@ class Bench:
         from kedit.gate.candidates import too_large, with_sums
 
         model = self.model(case)
-        if not tags.needs_statistics or model.corpus or collected_files(home_of(model.origin, cache_folder())):
-            if not tags.history:
-                return ""
-            need = self.remember((case.folder, "memory with sums"), lambda: with_sums(model))
-            return too_large(need, full.device, f"editing {model.name} with sums over earlier edits")
-        return (
-            f"{case.editor} needs second moments of {case.model}'s keys; give texts with --corpus FILE, or collect "
-            f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {model.dtype}"
-        )
+        measured = model.corpus or collected_files(home_of(model.origin, cache_folder()))
+        if tags.needs_statistics and not measured:
+            return (
+                f"{case.editor} needs second moments of {case.model}'s keys; give texts with --corpus FILE, or collect "
+                f"them once: kedit statistics collect {case.model} --corpus wikitext --dtype {model.dtype}"
+            )
+        if not tags.history:
+            return ""
+        # Told once: what other editors leave in memory should not end an editor halfway.
+        what = f"editing {model.name} with sums over earlier edits"
+        return self.remember((case.folder, what), lambda: too_large(with_sums(model), full.device, what))
 
     def facts_of(self, one: Candidate) -> Source:
         """The facts that a full model is edited with; loads it."""
@@ -181,8 +187,8 @@ class Gate:
 
     @cached_property
     def model(self) -> LanguageModel:
-        """An unedited copy for this test alone; change it by updates, because copies of a full model share weights."""
-        return self.base.copy()
+        """An unedited copy for this test alone; change it by updates, because twins of a full model share weights."""
+        return self.base.twin()
 
     def damaged(self) -> bool:
         """Whether the test wrote into the unedited model; it is loaded anew then."""

@@ -260,7 +260,7 @@ def inverse_edits(gate: Gate) -> Mean:
     found = []
     for fact in gate.facts.distinct(INVERSE_EDITS, draw_seed(gate, 0)):
         back = dataclasses.replace(fact, target=fact.true, true=fact.target)
-        model, state = gate.base.copy(), None
+        model, state = gate.base.twin(), None
         for one in (fact, back, fact, back):
             update, state = gate.editor.edit(model, [one], state)
             update.apply(model)

@@ -35,6 +35,10 @@ _RESTARTS = 1000
 _REFUSED = "editing_refused"
 _APPLICABLE = "editing_applicable"
 _KNOWN = "kedit.gate.known_failures"
+_DAMAGE = (
+    "weights of the unedited model were changed, and not by an update (see contract.pure-edit); work on model.copy(), "
+    "or write by LanguageModel.write"
+)
 # A plugin of this name may give editors that are there already, in its attribute `editors`, a mapping from names.
 GIVEN = "kedit.gate.given"
 
@@ -221,22 +225,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         except NotPossibleHere as why:
             if not raised_by_kedit(why.__traceback__):
                 raise as_failure(why, pyfuncitem.path) from None
-            pytest.skip(str(why))
+            if not _damaged(pyfuncitem):
+                pytest.skip(str(why))
+            raise RuntimeError(_DAMAGE) from None
         except BaseException as error:
             raised = error if of_user else as_failure(error, pyfuncitem.path)
+            if _damaged(pyfuncitem):
+                raised.add_note(_DAMAGE)
             if raised is error:
                 raise
             raise raised from None
-        finally:
-            damaged = _damaged(pyfuncitem)
     if of_user:  # and the editor swallowed it
         raise KeyboardInterrupt
     deadlines = pyfuncitem.config.stash[_DEADLINES]
     if deadlines.passed:
         raise TimeoutError(f"the editor {overdue(deadlines.seconds)} and went on when it was told to end")
+    if _damaged(pyfuncitem):  # before the judge, whose violation may be a known failure
+        raise RuntimeError(_DAMAGE)
     judge.finish()
-    if damaged:
-        raise RuntimeError("weights of the unedited model were changed, and not by an update (see contract.pure-edit)")
     return result
 
 

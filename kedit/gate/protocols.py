@@ -61,7 +61,7 @@ def mean_with_error(values: Sequence[float]) -> Mean:
 
 def edited(editor: Editor, base: LanguageModel, facts: Sequence[Fact]) -> tuple[LanguageModel, Update]:
     """A copy of `base` that was edited with one call, and the update that did it."""
-    model = base.copy()
+    model = base.twin()
     update, _ = editor.edit(model, facts)
     update.apply(model)
     return model, update
@@ -150,7 +150,7 @@ def trace(
         checkpoints: numbers of edits after which the change of the weights and what is known are measured.
         neighbors: also measure NS.
     """
-    model = base.copy()
+    model = base.twin()
     state = None
     after_each: list[bool] = []
     changes: dict[int, Mapping[str, float]] = {}
@@ -206,13 +206,13 @@ def fate_of_first(
     Returns:
         name -> number of edits so far -> how `first` stands.
     """
-    start = base.copy()
+    start = base.twin()
     update, opened = editor.edit(start, [first])
     update.apply(start)
     alone = standing(start, first) if 1 in lengths else None
     fates: dict[str, dict[int, Standing]] = {}
     for name, facts in tails.items():
-        model, state = start.copy(), opened
+        model, state = start.twin(), opened
         fates[name] = {1: alone} if alone is not None else {}
         for count, fact in enumerate(facts, 2):
             update, state = editor.edit(model, [fact], state)

@@ -177,7 +177,7 @@ def cholesky(matrix: Tensor, what: str) -> Tensor:
     lower, info = torch.linalg.cholesky_ex(matrix)
     if int(info) != 0:
         raise SolveError(
-            f"{what} ({matrix.shape[0]} x {matrix.shape[0]}) is not positive definite at row {int(info)}; its second "
-            "moment has too few tokens: give a larger corpus or more damping"
+            f"{what} ({matrix.shape[0]} x {matrix.shape[0]}) is not positive definite at row {int(info)}: a key is not "
+            "finite, or second moments are of too few tokens; give a larger corpus or more damping"
         )
     return lower

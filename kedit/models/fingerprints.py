@@ -25,7 +25,7 @@ REMEMBER_FROM = 2**28
 REMEMBERED = 4096
 # Tensors that are hashed at once, each by a thread of its own: hashing keeps a core busy and lets Python go.
 THREADS = min(4, os.cpu_count() or 1)
-# Bytes that are on their way to the host at once.
+# Bytes that each thread has on their way to the host at once.
 HASHED_AT_ONCE = 2**28
 # Words of eight bytes summed at once: what stays in a core's cache, and what keeps a GPU busy.
 WORDS, WORDS_ON_GPU = 2**16, 2**22
@@ -117,6 +117,7 @@ class Fingerprints:
         with ThreadPoolExecutor(THREADS) as pool:
             self._known.update(zip(fresh, pool.map(lambda pair: sha256([pair]), fresh.values()), strict=True))
         whole = hashlib.sha256("".join(self._known[key] for key in sums).encode()).hexdigest()
+        self._known.update({key: self._known.pop(key) for key in dict.fromkeys(sums)})  # the latest used are last
         for key in list(self._known)[:-REMEMBERED]:
             del self._known[key]
         return whole

@@ -42,8 +42,8 @@ class LanguageModel:
         name: for display only; nothing is decided by it.
         corpus: texts like those the model was trained on, for second moments; may be empty.
         origin: fingerprint of all parameters when this object was made; copies keep it.
-        hashes: of tensors, remembered; copies share them.
-        shares: whether copies share the storage of weights until these are written; only `write` may change them then.
+        hashes: of tensors, remembered; copies have the same.
+        shares: whether a `twin` has its weights in the same storage.
         stored: whether what is measured of it may be kept in files, of which a full model's have gigabytes.
         n_blocks, d, f: number of blocks, hidden size, key size.
     """
@@ -156,12 +156,19 @@ class LanguageModel:
         write_folder(Path(folder), self.module, self.tokenizer, {CORPUS_FILE: "".join(f"{t}\n" for t in self.corpus)})
 
     def copy(self) -> LanguageModel:
-        """A copy of weights and memory as they are now, with the same origin and tokenizer, independent if `shares` is
-        kept to."""
+        """An independent copy of weights and memory as they are now, with the same origin and tokenizer."""
+        return self._copied(copy.deepcopy)
+
+    def twin(self) -> LanguageModel:
+        """A copy for one who changes it by updates or `write` alone: of a model that `shares`, it takes no memory for
+        weights until these are written."""
+        return self._copied(shared_copy if self.shares else copy.deepcopy)
+
+    def _copied(self, make: Callable[[PreTrainedModel], PreTrainedModel]) -> LanguageModel:
         memory = self.memory
         self.attach(None)  # its hooks would be copied too, and nobody could take them out
         try:
-            module = shared_copy(self.module) if self.shares else copy.deepcopy(self.module)
+            module = make(self.module)
         finally:
             self.attach(memory)
         twin = LanguageModel(
@@ -173,7 +180,13 @@ class LanguageModel:
 
     def renewed(self, tokenizer: PreTrainedTokenizerBase, corpus: Iterable[str]) -> LanguageModel:
         """The same module, seen as if it had just been loaded: nothing is remembered of it but hashes, and `origin` is
-        of its weights as they are now."""
+        of its weights as they are now.
+
+        Raises:
+            ModelError: a memory is attached, whose hooks nobody could take out.
+        """
+        if self._memory is not None:
+            raise ModelError(f"{self.name} has a memory ({type(self._memory).__name__}); take it out first")
         fresh = LanguageModel(self.module, tokenizer, name=self.name, corpus=corpus, hashes=self.hashes)
         fresh.shares, fresh.stored = self.shares, self.stored and not self.shares
         return fresh

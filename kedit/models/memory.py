@@ -29,7 +29,7 @@ READ = 0.25
 # Of each layer's second moment a session keeps the matrix and the Cholesky factor of the damped one.
 MATRICES_KEPT = 2
 # A solve has the second moment, a sum and its factor on the device; while second moments are measured there, a layer's
-# sum is the lower triangle in strips.
+# sum is the lower triangle in strips, and in the end one is put together to a whole.
 MATRICES_SOLVED, TRIANGLE = 3, 9 / 16
 # Keys and residuals that a history holds beside its factor.
 PENDING = 64
@@ -51,7 +51,8 @@ class MemoryNeed:
         activations: what a backward pass over the token budget keeps, an estimate from above.
         solving: float64 matrices on the device while second moments are measured or a system is solved.
         history: of each edited layer the factored sum over earlier edits, the solution and the keys and residuals
-            since, on the device; and of half the layers once more, because a call of some dozen facts folds so many.
+            since, on the device (D4S); and of half the layers once more, which is what a call of at most half a
+            buffer's facts may fold. One of more than a buffer's folds all.
     """
 
     weights: int
@@ -111,7 +112,7 @@ def memory_needed(
         edited=matrix.numel() * (layers * (size + single) + single + 2 * double) if layers else 0,
         moments=layers * MATRICES_KEPT * f * f * double if statistics else 0,
         activations=tokens * passed + int(READ * tokens) * read,
-        solving=int(max(MATRICES_SOLVED, layers * TRIANGLE) * f * f * double) if layers and statistics else 0,
+        solving=int(max(MATRICES_SOLVED, layers * TRIANGLE + 1) * f * f * double) if layers and statistics else 0,
         history=(layers + -(-layers // 2)) * (f + d) * (f + PENDING) * double if history else 0,
     )
 

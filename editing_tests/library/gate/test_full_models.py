@@ -155,31 +155,41 @@ def test_an_editor_cannot_skip_what_it_fails(run, pytester):
 
 
 def test_what_is_written_into_the_unedited_model_is_found(run, pytester):
-    """Copies of a full model share weights with it, so an editor that writes in place spoils what comes after it."""
+    """Models that are edited share weights with it, so an editor that writes in place spoils what comes after."""
     pytester.makepyfile(
         careless="""
         import torch
         from kedit.editors import load_editor
 
         class Careless:
-            def __init__(self):
-                self.editor = load_editor("ft-l")
-                self.name, self.tags = "careless", self.editor.tags
-                self.calls = 0
+            def __init__(self, raises=False):
+                self.editor, self.raises = load_editor("ft-l"), raises
+                self.name, self.tags, self.calls = "careless", self.editor.tags, 0
 
             def edit(self, model, facts, state=None):
                 self.calls += 1
+                own = model.copy()
+                for parameter in own.module.parameters():
+                    parameter.data.zero_()
                 if self.calls == 1:
-                    with torch.no_grad():
-                        model.final_norm.weight.mul_(1.5)
+                    model.final_norm.weight.data.mul_(1.5)
+                    if self.raises:
+                        raise ValueError("and stumbles")
                 return self.editor.edit(model, facts, state)
+
+        class Stumbling(Careless):
+            def __init__(self):
+                super().__init__(raises=True)
         """
     )
     args = ["-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "careless:Careless"]
+    args += ["--editor", "careless:Stumbling"]
     result = run(suite_folder(), *args, "-k", "batch_order or exact_undo or test_single")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert result.parseoutcomes()["failed"] == 1  # what comes after it finds the model as it was loaded
-    result.stdout.fnmatch_lines(["contract.batch-order*failed*weights of the unedited model were changed*"])
+    assert result.parseoutcomes()["failed"] == 2  # what comes after them finds the model as it was loaded
+    wrong = "*weights of the unedited model were changed, and not by an update*"
+    result.stdout.fnmatch_lines([f"contract.batch-order*failed{wrong}"])
+    result.stdout.fnmatch_lines(["E  *ValueError: and stumbles", f"E  {wrong}"])
 
 
 @pytest.mark.parametrize(

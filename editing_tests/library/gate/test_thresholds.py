@@ -77,6 +77,15 @@ def test_a_users_threshold_decides_over_a_more_specific_one_of_the_suite(tmp_pat
     assert Thresholds([general, eight]).with_own(path).find("p.q", "ES", "m", {"facts": 8}).value == 0.9
 
 
+def test_a_bound_for_a_dtype_holds_for_weights_of_that_type_only(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text('[[threshold]]\nproperty = "p.q"\nmetric = "ES"\nvalue = 0.9\ndtypes = ["bfloat16"]\n')
+    fields = {"direction": "min", "unit": "share", "source": "s", "basis": "rounding", "margin": 0.1}
+    both = Thresholds([Threshold(property="p.q", metric="ES", value=0.5, **fields)]).with_own(path)
+    found = {dtype: both.find("p.q", "ES", "m", {}, dtype=dtype).value for dtype in ("bfloat16", "float32")}
+    assert found == {"bfloat16": 0.9, "float32": 0.5}
+
+
 def test_a_users_file_need_not_name_sides(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text('[[threshold]]\nproperty = "efficacy.single"\nmetric = "ES"\nvalue = 1.0\n')

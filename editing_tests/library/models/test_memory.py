@@ -24,8 +24,8 @@ def test_the_parts_of_gpt_j_in_bfloat16() -> None:
     # Trial weights stay in float32 beside the ones swapped in.
     assert need.edited == matrix * (6 * (2 + 4) + 4 + 8 + 8)
     assert need.moments == 6 * 2 * 16384**2 * 8
-    # Six sums of half a matrix each, while second moments are measured.
-    assert need.solving == 6 * 9 * 16384**2 * 8 // 16
+    # Six sums of half a matrix each, while second moments are measured, and one put together.
+    assert need.solving == (6 * 9 + 16) * 16384**2 * 8 // 16
     assert need.total == need.weights + need.edited + need.moments + need.activations + need.solving
     assert memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=1).solving == 3 * 16384**2 * 8
     plain = memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6, statistics=False)
@@ -40,7 +40,7 @@ def test_sums_over_earlier_edits_are_on_the_device_and_half_of_them_twice(monkey
     assert 22.5 * 2**30 < need.history < 22.6 * 2**30
     assert need.total == memory_needed(configuration("gpt-j-6b"), torch.bfloat16, layers=6).total + need.history
     monkeypatch.setattr(memory, "memory_at_hand", lambda device: 2**50 if str(device) == "cpu" else 2**30)
-    with pytest.raises(OutOfMemory, match=r"GiB on cuda \(weights .*, solving 6.75, sums over edits 22.59\)"):
+    with pytest.raises(OutOfMemory, match=r"GiB on cuda \(weights .*, solving 8.75, sums over edits 22.59\)"):
         check_memory(need, "cuda", name="gpt-j")
 
 

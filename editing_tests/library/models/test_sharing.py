@@ -9,7 +9,7 @@ import torch
 from editing_tests.library.random_models import random_model
 from kedit.editors import load_editor
 from kedit.facts import Fact, Prompt
-from kedit.gate.behaviour import converted, independent, reordered
+from kedit.gate.behaviour import converted, independent, moved, reordered
 from kedit.models import LanguageModel
 from kedit.models.sharing import own_storage
 
@@ -39,7 +39,7 @@ def test_an_edit_of_a_copy_is_seen_there_alone(family: str, name: str) -> None:
     plain = random_model(family)
     plain.corpus = base.corpus
     editor = load_editor(name, SETTINGS[name])
-    model, second = base.copy(), base.copy().copy()
+    model, second = base.twin(), base.twin().twin()
     assert pointers(model) == pointers(second) == pointers(base)
     update, _ = editor.edit(model, [FACT])
     snapshot = update.apply(model)
@@ -48,15 +48,25 @@ def test_an_edit_of_a_copy_is_seen_there_alone(family: str, name: str) -> None:
     update.apply(plain)
     assert model.fingerprint() == plain.fingerprint() != base.fingerprint()
     assert base.fingerprint() == second.fingerprint() == base.origin
-    later = model.copy()
+    later = model.twin()
     snapshot.restore(model)
     assert model.fingerprint() == base.origin
     assert later.fingerprint() == plain.fingerprint()
 
 
+def test_a_copy_shares_nothing(tmp_path) -> None:
+    base = sharing("gpt2")
+    for model in (base.twin(), base):
+        copied = model.copy()
+        assert not set(pointers(copied).values()) & set(pointers(base).values())
+        for parameter in copied.module.parameters():
+            parameter.data.add_(1)
+    assert base.fingerprint() == base.origin
+
+
 def test_the_base_can_be_edited_and_its_copies_stay() -> None:
     base = sharing("gpt2")
-    twin = base.copy()
+    twin = base.twin()
     name = base.weight_name(0)
     base.write(name, base.parameter(name) * 2)
     assert twin.fingerprint() == base.origin != base.fingerprint()
@@ -64,7 +74,7 @@ def test_the_base_can_be_edited_and_its_copies_stay() -> None:
 
 def test_tied_weights_stay_tied_and_shared_under_both_names() -> None:
     base = sharing("gpt2")
-    twin = base.copy()
+    twin = base.twin()
     assert twin.head.weight is twin.module.get_input_embeddings().weight
     twin.write("lm_head.weight", twin.parameter("lm_head.weight") + 1)
     assert twin.head.weight is twin.module.get_input_embeddings().weight
@@ -73,7 +83,7 @@ def test_tied_weights_stay_tied_and_shared_under_both_names() -> None:
 
 def test_flags_of_a_copy_are_its_own() -> None:
     base = sharing("llama")
-    twin = base.copy()
+    twin = base.twin()
     with twin.frozen():
         assert all(parameter.requires_grad for parameter in base.module.parameters())
         assert not any(parameter.requires_grad for parameter in twin.module.parameters())
@@ -95,12 +105,13 @@ def test_twins_with_other_weights_leave_the_base(family: str) -> None:
 
 
 def test_twins_of_a_full_model_leave_no_files(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEDIT_CACHE", str(tmp_path))
-    base, editor = sharing("gpt2"), load_editor("memit", SETTINGS["memit"])
-    base.corpus *= 8
-    editor.edit(independent(base), [FACT])
+    monkeypatch.setenv("KEDIT_CACHE", str(tmp_path / "cache"))
+    editor, kept, left = load_editor("memit", SETTINGS["memit"]), sharing("gpt2"), sharing("gpt2")
+    kept.corpus, left.corpus, left.stored = kept.corpus * 8, left.corpus * 8, False
+    for twin in (independent(kept), left.twin(), moved(left, tmp_path / "moved").twin()):
+        editor.edit(twin, [FACT])
     assert not list(tmp_path.rglob("*.safetensors"))
-    editor.edit(base.copy(), [FACT])
+    editor.edit(kept.twin(), [FACT])
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
 
 
