@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from kedit.models.architectures import Architecture, ModelError, architecture_of
 from kedit.models.fingerprints import Fingerprints
-from kedit.models.folders import write_folder
+from kedit.models.folders import read_folder, write_folder
 from kedit.models.memories import Memory
-from kedit.models.placement import check_device, check_folder, check_placement, device_map
+from kedit.models.placement import check_placement
 from kedit.models.sharing import shared_copy, write
 
 # A process that only names editors and collects tests need not wait for transformers, so it is imported where it works.
@@ -112,32 +112,8 @@ class LanguageModel:
             ModelError: the folder, the configuration, the weights or the tokenizer are missing or damaged, the device
                 is not here, or the weights are quantised or do not all fit on the devices.
         """
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         path = Path(folder)
-        if not (path / "config.json").is_file():
-            raise ModelError(f"{path} is not a model folder: it has no config.json")
-        check_folder(path)
-        spread = device_map(device)
-        if not spread:
-            check_device(device)
-        try:
-            module = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, local_files_only=True, **spread)
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        except Exception as error:  # a damaged file raises whatever its reader raises
-            reason = f"({type(error).__name__}: {' '.join(str(error).split())})"
-            if spread and not isinstance(error, OSError | SafetensorError):
-                raise ModelError(
-                    f"{path} cannot be spread over the devices that are here {reason}; load it in bfloat16, on more "
-                    "devices, or name one device"
-                ) from error
-            raise ModelError(
-                f"{path} cannot be loaded {reason}; a file in it is missing or damaged, copy the folder again"
-            ) from error
-        module.eval()
-        if not spread:
-            torch.nn.Module.to(module, torch.device(device))
+        module, tokenizer = read_folder(path, dtype, device)
         corpus_file = path / CORPUS_FILE
         corpus = corpus_file.read_text(encoding="utf-8").splitlines() if corpus_file.is_file() else ()
         return cls(module, tokenizer, name=name or path.name, corpus=corpus, hashes=hashes)
