@@ -200,12 +200,15 @@ def cuda_here() -> Iterator[None]:
         "memory_reserved": lambda *_: 0,
         "memory_allocated": lambda *_: 0,
         "empty_cache": lambda: None,
+        "is_current_stream_capturing": lambda: False,
         "get_rng_state": lambda *_: torch.empty(0),
         "set_rng_state": lambda *_: None,
         "get_rng_state_all": list,
         "manual_seed_all": lambda _: None,
     }
-    with mock.patch.multiple(torch.cuda, **told):
+    # A build for CUDA would look for the driver when it is asked what streams do.
+    no_streams = mock.patch.object(torch.accelerator, "current_accelerator", return_value=None)
+    with mock.patch.multiple(torch.cuda, **told), no_streams:
         yield
 
 
