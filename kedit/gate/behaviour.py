@@ -80,7 +80,7 @@ def decodes(model: LanguageModel, fact: Fact) -> bool:
 
 def independent(model: LanguageModel) -> LanguageModel:
     """A twin with its own tokenizer, of which nothing is remembered, with every eighth text of the corpus, enough for
-    second moments of so small a model. It has weights of its own, unless copies of the model share them."""
+    second moments of so small a model. It has weights of its own, unless the model `shares` them."""
     return _renewed(model.twin())
 
 

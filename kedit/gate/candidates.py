@@ -29,7 +29,7 @@ LARGE = 5e9
 # As many as an editor of several layers edits at most in the published configurations.
 EDITED_LAYERS = 6
 TOKENS_PER_KEY_DIMENSION = 10
-# Copies share weights, but a model that was written to a folder and read again does not, nor one whose hidden units
+# Twins share weights, but a model that was written to a folder and read again does not, nor one whose hidden units
 # are in another order.
 MODELS_AT_ONCE = 2
 # Second moments of the unedited model, of a twin, and where a corpus can be measured anew of one with other weights.

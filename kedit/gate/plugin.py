@@ -223,11 +223,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         try:
             result = yield
         except NotPossibleHere as why:
+            damaged = _damaged(pyfuncitem)
             if not raised_by_kedit(why.__traceback__):
                 raise as_failure(why, pyfuncitem.path) from None
-            if not _damaged(pyfuncitem):
-                pytest.skip(str(why))
-            raise RuntimeError(_DAMAGE) from None
+            if damaged:
+                raise RuntimeError(_DAMAGE) from None
+            pytest.skip(str(why))
         except BaseException as error:
             raised = error if of_user else as_failure(error, pyfuncitem.path)
             if _damaged(pyfuncitem):

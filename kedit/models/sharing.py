@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Copies of a module that share its weights until one is written: a full model has to fit once, not four times."""
+"""Copies of a module that share its weights until one is written, so that a full model has to fit once."""
 
 from __future__ import annotations
 

@@ -160,9 +160,10 @@ def test_what_is_written_into_the_unedited_model_is_found(run, pytester):
         careless="""
         import torch
         from kedit.editors import load_editor
+        from kedit.gate.skipping import NotPossibleHere
 
         class Careless:
-            def __init__(self, raises=False):
+            def __init__(self, raises=None):
                 self.editor, self.raises = load_editor("ft-l"), raises
                 self.name, self.tags, self.calls = "careless", self.editor.tags, 0
 
@@ -174,19 +175,23 @@ def test_what_is_written_into_the_unedited_model_is_found(run, pytester):
                 if self.calls == 1:
                     model.final_norm.weight.data.mul_(1.5)
                     if self.raises:
-                        raise ValueError("and stumbles")
+                        raise self.raises
                 return self.editor.edit(model, facts, state)
 
         class Stumbling(Careless):
             def __init__(self):
-                super().__init__(raises=True)
+                super().__init__(ValueError("and stumbles"))
+
+        class Sly(Careless):
+            def __init__(self):
+                super().__init__(NotPossibleHere("and would be skipped"))
         """
     )
     args = ["-m", "gpu", "--model", "tiny-gpt2", "--device", "cpu", "--editor", "careless:Careless"]
-    args += ["--editor", "careless:Stumbling"]
+    args += ["--editor", "careless:Stumbling", "--editor", "careless:Sly"]
     result = run(suite_folder(), *args, "-k", "batch_order or exact_undo or test_single")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert result.parseoutcomes()["failed"] == 2  # what comes after them finds the model as it was loaded
+    assert result.parseoutcomes()["failed"] == 3  # what comes after them finds the model as it was loaded
     wrong = "*weights of the unedited model were changed, and not by an update*"
     result.stdout.fnmatch_lines([f"contract.batch-order*failed{wrong}"])
     result.stdout.fnmatch_lines(["E  *ValueError: and stumbles", f"E  {wrong}"])
